@@ -1,0 +1,183 @@
+"""What the journal keeps: typed facts that are never changed."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter
+
+from domain.canary.tick import Tick
+from domain.canary.verdict import Verdict
+from domain.policy.approval import Approval, Gate
+from domain.release.plan import Plan, Request, Settled
+from domain.value import Value
+
+Phase = Literal[
+    "planned",
+    "built",
+    "awaiting approval",
+    "approved",
+    "deploying",
+    "baking",
+    "settled",
+    "released",
+    "rolling back",
+    "rolled back",
+    "aborted",
+    "stuck",
+]
+
+
+class Opened(Value):
+    """Somebody asked for a release."""
+
+    kind: Literal["opened"] = "opened"
+    request: Request
+    run: str = Field(description="the Prefect flow run that asked")
+
+
+class Planned(Value):
+    """The plan was drawn up."""
+
+    kind: Literal["planned"] = "planned"
+    plan: Plan
+    hash: str
+
+
+class Entered(Value):
+    """The release reached a phase; only legal transitions are accepted by the journal."""
+
+    kind: Literal["entered"] = "entered"
+    phase: Phase
+    reason: str = ""
+
+
+class Intended(Value):
+    """A step is about to change the world."""
+
+    kind: Literal["intended"] = "intended"
+    key: str
+    verb: str
+
+
+class Done(Value):
+    """A step has changed the world, or found it changed."""
+
+    kind: Literal["done"] = "done"
+    key: str
+    verb: str
+    outcome: dict[str, Any]
+    observed: bool = Field(default=False, description="True: the effect was found in the world, not repeated")
+
+
+class Failed(Value):
+    """A step could not be done."""
+
+    kind: Literal["failed"] = "failed"
+    key: str
+    verb: str
+    error: str
+    message: str
+
+
+class GateOpened(Value):
+    """The release waits for people."""
+
+    kind: Literal["gate opened"] = "gate opened"
+    gate: Gate
+    round: int
+
+
+class Approved(Value):
+    """A signed statement, approving or rejecting."""
+
+    kind: Literal["approved"] = "approved"
+    approval: Approval
+
+
+class NotCounted(Value):
+    """Something was handed in as an approval and did not count."""
+
+    kind: Literal["not counted"] = "not counted"
+    reason: str
+    round: int
+
+
+class LeaseTaken(Value):
+    """An environment is held by one writer."""
+
+    kind: Literal["lease taken"] = "lease taken"
+    owner: str
+    reason: str
+    took_over_from: str | None = None
+
+
+class LeaseReturned(Value):
+    """The environment is free again."""
+
+    kind: Literal["lease returned"] = "lease returned"
+
+
+class Looked(Value):
+    """The judge looked once."""
+
+    kind: Literal["looked"] = "looked"
+    share: int
+    tick: Tick
+
+
+class Judged(Value):
+    """The judge decided at one share of traffic."""
+
+    kind: Literal["judged"] = "judged"
+    share: int
+    verdict: Verdict
+
+
+class NowServing(Value):
+    """What serves in the environment from here on."""
+
+    kind: Literal["now serving"] = "now serving"
+    settled: Settled
+
+
+class Announced(Value):
+    """People were told; delivery itself is the outbox's business."""
+
+    kind: Literal["announced"] = "announced"
+    occasion: str
+    groups: tuple[str, ...]
+
+
+Fact = Annotated[
+    Opened
+    | Planned
+    | Entered
+    | Intended
+    | Done
+    | Failed
+    | GateOpened
+    | Approved
+    | NotCounted
+    | LeaseTaken
+    | LeaseReturned
+    | Looked
+    | Judged
+    | NowServing
+    | Announced,
+    Field(discriminator="kind"),
+]
+FACT: TypeAdapter[Fact] = TypeAdapter(Fact)
+
+
+class Entry(Value):
+    """A fact in its place in the journal."""
+
+    seq: int
+    at: str = Field(description="the database's clock, ISO 8601 UTC")
+    actor: str
+    release: str
+    service: str
+    environment: str = ""
+    token: int = Field(default=0, description="fencing token under which it was written; 0: none needed")
+    fact: Fact
+    previous: str
+    hash: str

@@ -1,0 +1,299 @@
+"""The outside world, as a release sees it.
+
+Small Protocols in our words; value types in and out. Every method may raise Unavailable when the product behind it
+does not answer; other errors are named where they can happen. Methods that change something are safe to call twice.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import IO, Protocol
+
+from pydantic import Field
+
+from domain.canary.tick import Tick
+from domain.facts import Entry, Fact
+from domain.release.artifact import Artifact, CommandResult, Commit, Deployment, Image, Recipe, Replica
+from domain.release.route import Route
+from domain.schema.backup import Backup
+from domain.schema.migration import Applied, Migration
+from domain.value import Value
+
+
+class Clock(Protocol):
+    """Time, so that tests need not wait."""
+
+    def now(self) -> float:
+        """Tell the time in seconds since the epoch."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
+
+
+class Source(Protocol):
+    """One repository."""
+
+    def resolve(self, ref: str) -> Commit:
+        """Find the commit behind a branch, tag or sha. Raises Invalid when there is none."""
+        ...
+
+    def tags(self, commit: str) -> tuple[str, ...]:
+        """List the tags that point at a commit."""
+        ...
+
+    def history(self, since: str | None, until: str) -> tuple[Commit, ...]:
+        """List commits reachable from `until` and not from `since`, newest first."""
+        ...
+
+    def changed(self, since: str | None, until: str) -> tuple[str, ...]:
+        """List the paths that differ between two commits (all paths when `since` is None)."""
+        ...
+
+    def files(self, commit: str, folder: str) -> Mapping[str, str]:
+        """Read the text files directly inside a folder at a commit: name → text; empty when there is no folder."""
+        ...
+
+    def archive(self, commit: str) -> bytes:
+        """Export exactly this commit as an uncompressed tar."""
+        ...
+
+
+class Builder(Protocol):
+    """The engine that builds images and hands them to the registry."""
+
+    def build(self, recipe: Recipe, context: bytes) -> Image:
+        """Build from a tar of one commit. Raises Rejected with the end of the log when the build fails."""
+        ...
+
+    def find(self, labels: Mapping[str, str]) -> Image | None:
+        """Find an image that carries all these labels."""
+        ...
+
+    def push(self, image: Image, repository: str, tag: str) -> str:
+        """Upload an image under a tag; return the manifest digest the registry accepted."""
+        ...
+
+
+class Registry(Protocol):
+    """Where published images live."""
+
+    def repository(self, service: str) -> str:
+        """Name the repository of a service, host included."""
+        ...
+
+    def resolve(self, repository: str, reference: str) -> Artifact | None:
+        """Look up a tag or digest and re-hash what comes back; None when there is nothing.
+
+        Raises Conflict when the registry's bytes do not hash to the digest it claims.
+        """
+        ...
+
+
+class Workload(Protocol):
+    """Where replicas run."""
+
+    def start(self, deployment: Deployment) -> tuple[Replica, ...]:
+        """Bring up the missing replicas of a deployment from its digest, config injected; return all of them.
+
+        Does not wait for readiness. Raises Invalid when a secret reference cannot be resolved.
+        """
+        ...
+
+    def running(self, service: str, environment: str) -> tuple[Replica, ...]:
+        """List the replicas of a service in an environment, stopped ones included."""
+        ...
+
+    def logged(self, replica: Replica) -> bool:
+        """Tell whether any log line of the replica has arrived."""
+        ...
+
+    def stop(self, replicas: Sequence[Replica], grace: float) -> None:
+        """Stop and remove replicas; those already gone are fine."""
+        ...
+
+    def run(self, deployment: Deployment, command: Sequence[str], timeout: float) -> CommandResult:
+        """Run a command once in the deployment's image, network and config, and remove the container.
+
+        Raises Rejected when the time is up.
+        """
+        ...
+
+
+class Probe(Protocol):
+    """Plain HTTP, for readiness and journeys."""
+
+    def request(self, method: str, url: str, body: str | None, timeout: float) -> tuple[int, str]:
+        """Send one request; return status and body. Raises Unavailable when nothing answers."""
+        ...
+
+
+class Router(Protocol):
+    """Traffic."""
+
+    def apply(self, route: Route) -> None:
+        """Make the router do this, and come back when it does: rendered to disk first, then commanded, then confirmed.
+
+        Replicas that leave a slot are drained (up to the route's drain time) before they are removed.
+        Raises Rejected when a replica never becomes healthy, Conflict when the router reports another share.
+        """
+        ...
+
+    def observe(self, name: str) -> Route | None:
+        """Report what the router really does for a route; None when it does not know it."""
+        ...
+
+    def samples(self, route: Route, candidate: str) -> AbstractContextManager["Samples"]:
+        """Listen to a route; `candidate` is the slot whose requests count as the candidate's arm."""
+        ...
+
+
+class Samples(Protocol):
+    """A running stream of measurements."""
+
+    def tick(self) -> Tick:
+        """Wait for the next second to close and count it; a second without requests is an empty tick."""
+        ...
+
+
+class Database(Protocol):
+    """One service's database in one environment."""
+
+    def fingerprint(self) -> str:
+        """Hash the schema (64 hex digits): equal schemas, equal fingerprints; our own tables are left out."""
+        ...
+
+    def applied(self) -> tuple[Applied, ...]:
+        """List what the migration table holds, in order."""
+        ...
+
+    def backup(self, into: IO[bytes]) -> Backup:
+        """Stream a compressed dump and digest every table in the same snapshot."""
+        ...
+
+    def verify(self, stored: IO[bytes], backup: Backup) -> None:
+        """Restore a stored dump into a scratch database and compare every table's digest.
+
+        Raises Rejected naming the tables that differ. The scratch database is dropped in any case.
+        """
+        ...
+
+    def migrate(self, step: Migration, release: str, lock_timeout: float, lock_budget: float) -> Applied:
+        """Apply one migration and its row in the migration table.
+
+        Raises Rejected when the SQL fails or the lock budget is spent; the schema is then as before.
+        """
+        ...
+
+    def rows(self) -> Mapping[str, int]:
+        """Count the rows of every table."""
+        ...
+
+
+class Store(Protocol):
+    """A place for evidence, backups and checkpoints: write once, read by key."""
+
+    def put(self, key: str, chunks: Iterable[bytes]) -> str:
+        """Write an object; return its sha256. Raises Conflict when the key exists with other content."""
+        ...
+
+    def open(self, key: str) -> AbstractContextManager[IO[bytes]]:
+        """Read an object. Raises Invalid when there is none."""
+        ...
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """List keys with a prefix, in order."""
+        ...
+
+
+class Secrets(Protocol):
+    """Turns references into values, at the last moment."""
+
+    def resolve(self, reference: str) -> str:
+        """Look up `secret://…`. Raises Invalid naming the reference, never the value, when it cannot."""
+        ...
+
+
+class Notices(Protocol):
+    """Delivers one message to one stakeholder group."""
+
+    def deliver(self, group: str, title: str, body: str, key: str) -> None:
+        """Send; `key` is the idempotency key. A group without a target is Invalid."""
+        ...
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Everything a release of one service may touch, apart from databases, which belong to an environment."""
+
+    clock: Clock
+    source: Source
+    builder: Builder
+    registry: Registry
+    workload: Workload
+    probe: Probe
+    router: Router
+    databases: Mapping[str, Database]
+    store: Store
+    notices: Notices
+
+
+class Journal(Protocol):
+    """The append-only truth."""
+
+    def append(
+        self, fact: Fact, *, actor: str, release: str, service: str, environment: str = "", token: int = 0
+    ) -> Entry:
+        """Write one fact.
+
+        Raises Conflict when `token` is not the environment's current one (token 0 skips that check), and Refused when
+        the fact would be an illegal transition of its release.
+        """
+        ...
+
+    def entries(
+        self, *, release: str | None = None, service: str | None = None, environment: str | None = None, after: int = 0
+    ) -> tuple[Entry, ...]:
+        """Read entries in order; every filter that is given must match."""
+        ...
+
+
+class Lease(Value):
+    """Who may change an environment just now."""
+
+    service: str
+    environment: str
+    token: int
+    owner: str
+    reason: str
+    expires_in: float = Field(description="seconds left by the database's clock; negative: expired")
+
+
+class Leases(Protocol):
+    """One writer per service and environment, on the database's clock."""
+
+    def take(
+        self, service: str, environment: str, owner: str, reason: str, ttl: float, *, force: bool = False
+    ) -> Lease:
+        """Take the lease, renew one's own (same owner keeps its token), or take over an expired one (new token).
+
+        `force` takes over a live one. Raises Conflict naming holder, reason and remaining time.
+        """
+        ...
+
+    def renew(self, lease: Lease, ttl: float) -> Lease:
+        """Extend. Raises Conflict when the token is no longer current."""
+        ...
+
+    def check(self, lease: Lease) -> None:
+        """Raise Conflict unless the token is current and not expired."""
+        ...
+
+    def give_back(self, lease: Lease) -> None:
+        """Free the environment; nothing happens when somebody else holds it by now."""
+        ...
+
+    def holder(self, service: str, environment: str) -> Lease | None:
+        """Tell who holds it; None when it is free."""
+        ...

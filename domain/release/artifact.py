@@ -1,0 +1,89 @@
+"""What is built, and what runs from it."""
+
+from pydantic import Field
+
+from domain.environment.profile import Resources
+from domain.release.route import Slot
+from domain.release.service import Runtime
+from domain.value import Digest, Value
+
+
+class Commit(Value):
+    """A commit as git names it."""
+
+    sha: str = Field(pattern=r"^[0-9a-f]{40}$")
+    author: str = Field(description="e-mail of the author")
+    subject: str
+    at: str = Field(description="commit time, ISO 8601 with zone")
+
+
+class Recipe(Value):
+    """How to turn a commit into an image."""
+
+    service: str
+    version: str
+    commit: str
+    dockerfile: str
+    args: dict[str, str] = {}
+    labels: dict[str, str] = {}
+    timeout: float = 600.0
+
+
+class Image(Value):
+    """An image on the build host; `id` is its config digest, which a running container reports."""
+
+    id: Digest
+
+
+class Artifact(Value):
+    """A published image: the only thing that is ever deployed."""
+
+    repository: str = Field(description="registry host and path, no tag")
+    version: str
+    digest: Digest = Field(description="manifest digest: what is deployed")
+    image: Digest = Field(description="config digest: what a running container reports")
+
+    @property
+    def reference(self) -> str:
+        """Name it by digest, never by tag."""
+        return f"{self.repository}@{self.digest}"
+
+
+class Deployment(Value):
+    """A wanted set of replicas; secrets are references until the container starts."""
+
+    service: str
+    environment: str
+    release: str
+    version: str
+    slot: Slot
+    artifact: Artifact
+    replicas: int
+    resources: Resources
+    runtime: Runtime
+    config: dict[str, str]
+    token: int = Field(description="fencing token of the lease under which it was started")
+
+
+class Replica(Value):
+    """A container that runs or ran."""
+
+    id: str
+    name: str
+    address: str
+    port: int
+    image: str = Field(description="config digest as the engine reports it")
+    service: str
+    environment: str
+    release: str
+    version: str
+    slot: Slot
+    token: int
+    running: bool = True
+
+
+class CommandResult(Value):
+    """What a check command left behind."""
+
+    exit_code: int
+    output: str

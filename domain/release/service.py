@@ -1,0 +1,125 @@
+"""What a service is: where it comes from, how it is built, run, checked and judged."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from domain.value import Name, Seconds, Value
+
+
+class SourceSpec(Value):
+    """Where the code lives."""
+
+    repository: str = Field(description="URL, absolute path, or a name inside the sources folder")
+    branch: str = "main"
+    tag_prefix: str = "v"
+
+
+class BuildSpec(Value):
+    """How the image is made."""
+
+    dockerfile: str = "Dockerfile"
+    args: dict[str, str] = Field(default_factory=dict, description="build arguments, such as BASE")
+    timeout: Seconds = 600.0
+
+
+class Runtime(Value):
+    """How a replica runs."""
+
+    port: int = Field(default=8080, ge=1, le=65535)
+    health: str = Field(default="/healthz", pattern="^/")
+    ready_within: Seconds = 30.0
+    logs_within: Seconds = Field(default=10.0, description="a replica whose log stays empty this long is not ready")
+    drain: Seconds = Field(default=10.0, description="longest wait for requests in flight before a replica stops")
+
+
+class SchemaSpec(Value):
+    """Where the migrations are, and how patient they may be."""
+
+    migrations: str = "db/migrations"
+    lock_timeout: Seconds = 0.05
+    lock_budget: Seconds = Field(default=30.0, description="total time to try for locks before failing clean")
+
+
+class HttpStep(Value):
+    """One request of a journey and what must come back."""
+
+    method: Literal["GET", "POST", "PUT", "DELETE"] = "GET"
+    path: str = Field(pattern="^/")
+    body: str | None = Field(default=None, description="sent as application/json")
+    status: int = 200
+    contains: str | None = None
+    within: Seconds = 5.0
+
+
+class CommandCheck(Value):
+    """A command run in the built image on the environment's network; its exit code and output are the result."""
+
+    kind: Literal["command"]
+    stage: Literal["build", "deploy"] = "build"
+    command: tuple[str, ...] = Field(min_length=1)
+    timeout: Seconds = 300.0
+    environments: tuple[Name, ...] = Field(default=(), description="deploy stage only; empty: everywhere")
+
+
+class JourneyCheck(Value):
+    """HTTP requests in order against every candidate replica."""
+
+    kind: Literal["http"]
+    stage: Literal["deploy"] = "deploy"
+    steps: tuple[HttpStep, ...] = Field(min_length=1)
+    environments: tuple[Name, ...] = ()
+
+
+Check = Annotated[CommandCheck | JourneyCheck, Field(discriminator="kind")]
+
+
+class Criteria(Value):
+    """When the judge rolls back, and what it must exclude before more traffic follows."""
+
+    error_ratio: float = Field(
+        default=1.25, ge=1, description="roll back above this multiple of the stable error rate …"
+    )
+    error_floor: float = Field(default=0.002, gt=0, lt=1, description="… and above this absolute error rate")
+    alpha: float = Field(default=0.01, gt=0, lt=0.5, description="chance to roll back a good release, over all looks")
+    harm_budget: float = Field(default=0.002, gt=0, lt=1, description="failures tolerated, as a share of all traffic")
+    beta: float = Field(default=0.05, gt=0, lt=0.5, description="chance to let harm above the budget pass a step")
+
+
+class SuccessMetric(Value):
+    """What the release must reach to count as a success."""
+
+    name: str
+    measure: Literal["success_ratio", "p50_ms", "p99_ms"]
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @model_validator(mode="after")
+    def _has_a_target(self) -> Self:
+        if (self.at_least is None) == (self.at_most is None):
+            raise ValueError("give exactly one of at_least and at_most")
+        return self
+
+
+class Placement(Value):
+    """A service in one environment."""
+
+    port: int = Field(ge=1024, le=55535, description="where users reach it through the router")
+    config: dict[str, str] = Field(default_factory=dict, description="values; secrets as secret://… references")
+    database: str | None = Field(default=None, description="secret reference to the migrator's connection string")
+
+
+class Service(Value):
+    """Everything Interlock knows about a service before it looks at its code."""
+
+    name: Name
+    owner: Name = Field(description="the person or team that answers for it")
+    source: SourceSpec
+    build: BuildSpec = BuildSpec()
+    runtime: Runtime = Runtime()
+    schema_: SchemaSpec | None = Field(default=None, alias="schema")
+    checks: dict[Name, Check] = Field(default_factory=dict)
+    criteria: Criteria | None = Field(default=None, description="rollback criteria: a release without them is refused")
+    success: tuple[SuccessMetric, ...] = Field(default=(), description="a release without success metrics is refused")
+    needs: tuple[Name, ...] = Field(default=(), description="services that a train releases before this one")
+    environments: dict[Name, Placement] = Field(min_length=1)

@@ -1,0 +1,125 @@
+"""A migration: its files, its header, and what may be applied after what."""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from domain.errors import Invalid, Refused
+from domain.value import Value, seconds
+
+Phase = Literal["expand", "migrate", "contract"]
+_FILE = re.compile(r"^(\d{4})_([a-z0-9_]+)\.(up|down)\.sql$")
+_HEADER = re.compile(r"^--\s*interlock:\s*(.*)$", re.MULTILINE)
+
+
+class Migration(Value):
+    """One step of the schema, as found in the source tree."""
+
+    number: int
+    name: str
+    phase: Phase = "expand"
+    transactional: bool = True
+    timeout: float = 30.0
+    up: str
+    down: str | None = None
+
+    @property
+    def checksum(self) -> str:
+        """Hash the up script; 64 hex digits."""
+        return hashlib.sha256(self.up.encode()).hexdigest()
+
+    @property
+    def label(self) -> str:
+        """Name it as people do: `0002_add_stock`."""
+        return f"{self.number:04d}_{self.name}"
+
+
+class Applied(Value):
+    """One row of the service's migration table."""
+
+    number: int
+    name: str
+    phase: Phase
+    checksum: str
+    release: str
+
+
+def read(files: Mapping[str, str]) -> tuple[Migration, ...]:
+    """Read `NNNN_name.up.sql` / `.down.sql` files (name → text) in order.
+
+    Raises Invalid naming every malformed file, header key and gap at once. `smoke.sql` is left alone.
+    """
+    problems: list[str] = []
+    ups: dict[int, tuple[str, str]] = {}
+    downs: dict[int, str] = {}
+    for file, text in sorted(files.items()):
+        if file == "smoke.sql":
+            continue
+        if not (found := _FILE.match(file)):
+            problems.append(f"{file}: not a migration; name it NNNN_name.up.sql or NNNN_name.down.sql")
+        elif found[3] == "down":
+            downs[int(found[1])] = text
+        elif int(found[1]) in ups:
+            problems.append(f"{file}: number {found[1]} is taken by {ups[int(found[1])][0]}")
+        else:
+            ups[int(found[1])] = (found[2], text)
+    problems += [f"{number:04d}: has a down script but no up script" for number in sorted(downs.keys() - ups.keys())]
+    problems += [f"{n:04d}: missing; numbers must have no gaps" for n in range(1, max(ups, default=0)) if n not in ups]
+    steps = [
+        _migration(number, name, text, downs.get(number), problems) for number, (name, text) in sorted(ups.items())
+    ]
+    if problems:
+        raise Invalid.all(problems, "mend the migration files in the service's repository")
+    return tuple(step for step in steps if step)
+
+
+def _migration(number: int, name: str, up: str, down: str | None, problems: list[str]) -> Migration | None:
+    header = dict(pair.partition("=")[::2] for line in _HEADER.findall(up) for pair in line.split())
+    file = f"{number:04d}_{name}.up.sql"
+    before = len(problems)
+    problems += [f"{file}: header key {key!r} is unknown" for key in header.keys() - {"phase", "tx", "timeout"}]
+    if (phase := header.get("phase", "expand")) not in ("expand", "migrate", "contract"):
+        problems.append(f"{file}: phase={phase} must be expand, migrate or contract")
+    if (tx := header.get("tx", "on")) not in ("on", "off"):
+        problems.append(f"{file}: tx={tx} must be on or off")
+    if not isinstance(timeout := seconds(header.get("timeout", "30s")), float):
+        problems.append(f"{file}: timeout={timeout} must be a duration such as 30s")
+    if len(problems) > before:
+        return None
+    return Migration.model_validate(
+        {
+            "number": number,
+            "name": name,
+            "phase": phase,
+            "transactional": tx == "on",
+            "timeout": timeout,
+            "up": up,
+            "down": down,
+        }
+    )
+
+
+def pending(bundle: Sequence[Migration], applied: Sequence[Applied]) -> tuple[Migration, ...]:
+    """List what is still to apply, in order.
+
+    Raises Refused naming every edited, missing and out-of-order migration. A missing one is allowed only when it
+    was an `expand` step: that is what a rollback leaves behind on purpose.
+    """
+    known = {step.number: step for step in bundle}
+    problems = []
+    for row in applied:
+        if row.number not in known:
+            if row.phase != "expand":
+                problems.append(f"{row.number:04d}_{row.name}: applied ({row.phase}) but missing from this version")
+        elif known[row.number].checksum != row.checksum:
+            problems.append(f"{known[row.number].label}: edited after it was applied by {row.release}")
+    done = {row.number for row in applied}
+    todo = tuple(step for step in bundle if step.number not in done)
+    highest = max((number for number in done if number in known), default=0)
+    problems += [
+        f"{step.label}: out of order, {highest:04d} is already applied" for step in todo if step.number < highest
+    ]
+    if problems:
+        raise Refused("\n".join(problems), "add a new migration instead of changing applied ones")
+    return todo
