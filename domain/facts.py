@@ -117,10 +117,11 @@ class LeaseReturned(Value):
 
 
 class Looked(Value):
-    """The judge looked once."""
+    """The judge looked once, at this share of traffic and with the next one in mind (basis points)."""
 
     kind: Literal["looked"] = "looked"
     share: int
+    next_share: int
     tick: Tick
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Literal, Self
 
 import sshsig
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from domain.canonical import canonical
 from domain.errors import Refused
@@ -23,6 +23,7 @@ class Statement(Value):
     release: str
     service: str
     environment: str
+    question: str
     plan: str
     digest: str
     decision: Literal["approve", "reject"]
@@ -68,6 +69,7 @@ class Gate(Value):
     release: str
     service: str
     environment: str
+    question: str = Field(description="what is asked: `release`, or `go on at 10 %` when the judge holds")
     plan: str
     digest: str
     seats: tuple[tuple[str, ...], ...]
@@ -106,7 +108,7 @@ def admit(approval: Approval, gate: Gate, people: People, now: datetime, spent: 
     """Check one approval against a gate; raises Refused with every reason it does not count."""
     statement, wrong = approval.statement, []
     person = signer(approval, people)
-    for field in ("release", "service", "environment", "plan", "digest"):
+    for field in ("release", "service", "environment", "question", "plan", "digest"):
         if (said := getattr(statement, field)) != (wanted := getattr(gate, field)):
             wrong.append(f"it is about {field} {said}, this gate is about {wanted}")
     if statement.expires <= now:

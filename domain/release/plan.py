@@ -61,6 +61,7 @@ class Stage(Value):
     schema_steps: tuple[Migration, ...] = ()
     config: dict[str, str] = {}
     checks: dict[str, Check] = {}
+    database: str | None = Field(default=None, description="secret reference to the migrator's connection string")
     previous: Settled | None = None
     way_back: WayBack
 

@@ -1,0 +1,75 @@
+"""What each verb leaves in the journal, by name: the types behind `done` facts."""
+
+from domain.release.artifact import Artifact, Deployment, Image, Replica
+from domain.release.route import Route
+from domain.schema.backup import StoredBackup
+from domain.schema.migration import Applied
+from domain.value import Value
+
+
+class Built(Value):
+    """The image of a plan."""
+
+    image: Image
+
+
+class Checked(Value):
+    """A check that passed, with its log in the store."""
+
+    check: str
+    evidence: str
+
+
+class BackedUp(Value):
+    """A backup that was restored and compared; None where there is no database."""
+
+    stored: StoredBackup | None
+
+
+class Migrated(Value):
+    """The schema before and after; fingerprints are None where there is no database."""
+
+    before: str | None = None
+    after: str | None = None
+    applied: tuple[Applied, ...] = ()
+
+
+class Deployed(Value):
+    """Replicas that are ready."""
+
+    deployment: Deployment
+    replicas: tuple[Replica, ...]
+
+
+class Routed(Value):
+    """What the router was told, and confirmed."""
+
+    route: Route
+
+
+class Retired(Value):
+    """A slot that was drained and emptied."""
+
+    route: Route
+    slot: str
+
+
+class Verified(Value):
+    """What was seen after an undo: who serves, on which schema."""
+
+    serving: str
+    fingerprint: str | None
+
+
+OUTCOMES: dict[str, type[Value]] = {
+    "build": Built,
+    "publish": Artifact,
+    "back_up": BackedUp,
+    "migrate": Migrated,
+    "deploy": Deployed,
+    "attach": Routed,
+    "shift": Routed,
+    "retire": Retired,
+    "check": Checked,
+    "verify": Verified,
+}

@@ -1,0 +1,76 @@
+"""The way back, computed from what stands: traffic first, then workload; the schema stays where that is safe."""
+
+from typing import Literal
+
+from domain.errors import Refused
+from domain.release.artifact import Deployment
+from domain.release.plan import Settled
+from domain.release.route import Route, Slot, other
+from domain.release.standing import Standing
+from domain.value import Value
+
+
+class Undo(Value):
+    """One step of the way back."""
+
+    verb: Literal["restore", "shift", "retire"]
+    deployment: Deployment | None = None
+    slot: Slot | None = None
+    says: str
+
+
+def way_back(standing: Standing, release: str) -> tuple[Undo, ...]:
+    """List the steps that take a release out of an environment again, in the order they must happen.
+
+    While the release is under way the previous version still runs: traffic goes back in one command, then the
+    candidate is retired. Once it has settled, the version before it is started again from its digest first. Where
+    nothing served before, the candidate is simply retired. An empty tuple: the release never touched traffic or
+    workload here.
+    """
+    target = target_of(standing, release)
+    candidate = _slot_of(standing, release)
+    if candidate is None:
+        return ()
+    if target is None:
+        return (Undo(verb="retire", slot=candidate, says=f"retire slot {candidate}: nothing served here before"),)
+    steps: list[Undo] = []
+    back = other(candidate)
+    kept = standing.slot(back)
+    if kept is None or kept.deployment.release != target.deployment.release:
+        again = target.deployment.model_copy(update={"slot": back})
+        steps.append(
+            Undo(verb="restore", deployment=again, says=f"start {again.version} in slot {back} from its digest")
+        )
+    steps.append(Undo(verb="shift", slot=back, says=f"give slot {back} ({target.deployment.version}) all traffic"))
+    steps.append(Undo(verb="retire", slot=candidate, says=f"drain and stop slot {candidate}"))
+    return tuple(steps)
+
+
+def target_of(standing: Standing, release: str) -> Settled | None:
+    """Find what served before a release; None when nothing did."""
+    return next((s for s in reversed(standing.settled) if s.deployment.release != release), None)
+
+
+def insist_reversible(standing: Standing, service: str, environment: str) -> str:
+    """Name the release an operator's rollback would take out; raises Refused when there is none to go back to."""
+    if standing.serving is None:
+        raise Refused(f"{service} in {environment}: nothing was ever released here")
+    if standing.serving.way == "rollback":
+        raise Refused(
+            f"{service} in {environment} was just rolled back to {standing.serving.deployment.version}",
+            "to go further back, release that version's tag",
+        )
+    release = standing.serving.deployment.release
+    if target_of(standing, release) is None:
+        raise Refused(f"{service} in {environment}: {release} is the first release; there is no version before it")
+    return release
+
+
+def _slot_of(standing: Standing, release: str) -> Slot | None:
+    slots: tuple[Slot, ...] = ("blue", "green")
+    return next((s for s in slots if (d := standing.slot(s)) is not None and d.deployment.release == release), None)
+
+
+def emptied(route: Route, slot: Slot) -> Route:
+    """Return the route without replicas in a slot."""
+    return route.holding(slot, ())
