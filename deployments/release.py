@@ -1,0 +1,14 @@
+"""When a release runs: whenever somebody starts one, from the UI, the CLI or the API."""
+
+from prefect.deployments.runner import RunnerDeployment
+
+
+def build() -> RunnerDeployment:
+    """Describe the deployment `release/release`."""
+    return RunnerDeployment.from_entrypoint(
+        "flows.release.release",
+        name="release",
+        description="Bring one service forward: plan, build, approve, migrate, canary, promote. "
+        "It goes no further than its way back is set and proven.",
+        tags=["interlock"],
+    )

@@ -1,0 +1,30 @@
+"""Run flows on this machine: one process that waits for runs and starts each in a process of its own.
+
+`python -m deployments.runner` is started by the embedded stack; PREFECT_API_URL says whom it serves.
+"""
+
+from collections.abc import Sequence
+
+from prefect import serve
+from prefect.client.orchestration import get_client
+from prefect.deployments.runner import RunnerDeployment
+from prefect.settings import PREFECT_RUNNER_POLL_FREQUENCY, temporary_settings
+
+from deployments.register import described, settled
+
+AT_ONCE = 10  # runs; a gate that waits for a person is suspended and takes no place
+
+
+def run(deployments: Sequence[RunnerDeployment]) -> None:
+    """Serve these deployments until SIGTERM; their schedules stay as the operators left them.
+
+    Polls every second: with Prefect's default of ten, a person who presses Run waits that long for a first line.
+    """
+    with get_client(sync_client=True) as client:
+        ready = settled(deployments, client)
+    with temporary_settings({PREFECT_RUNNER_POLL_FREQUENCY: 1}):
+        serve(*ready, pause_on_shutdown=False, print_starting_message=False, limit=AT_ONCE)
+
+
+if __name__ == "__main__":
+    run(described())
