@@ -87,16 +87,18 @@ class GateOpened(Value):
 
 
 class Approved(Value):
-    """A signed statement, approving or rejecting."""
+    """A signed statement, approving or rejecting; `round` is 0 when it did not come through the Prefect form."""
 
     kind: Literal["approved"] = "approved"
     approval: Approval
+    round: int = 0
 
 
 class NotCounted(Value):
     """Something was handed in as an approval and did not count."""
 
     kind: Literal["not counted"] = "not counted"
+    question: str
     reason: str
     round: int
 

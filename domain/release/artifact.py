@@ -40,6 +40,7 @@ class Artifact(Value):
 
     repository: str = Field(description="registry host and path, no tag")
     version: str
+    commit: str = Field(default="", description="what the image's own label says it was built from")
     digest: Digest = Field(description="manifest digest: what is deployed")
     image: Digest = Field(description="config digest: what a running container reports")
 
@@ -62,7 +63,7 @@ class Deployment(Value):
     resources: Resources
     runtime: Runtime
     config: dict[str, str]
-    token: int = Field(description="fencing token of the lease under which it was started")
+    token: int = Field(default=0, exclude=True, description="fencing token; not part of what the deployment is")
 
 
 class Replica(Value):

@@ -50,7 +50,7 @@ class Routed(Value):
 class Retired(Value):
     """A slot that was drained and emptied."""
 
-    route: Route
+    route: Route | None = None
     slot: str
 
 

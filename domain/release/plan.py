@@ -101,7 +101,7 @@ class Plan(Value):
         """Find the stage of an environment; KeyError when the plan has none."""
         return {stage.environment: stage for stage in self.stages}[environment]
 
-    def deployment(self, stage: Stage, artifact: Artifact, release: str, token: int) -> Deployment:
+    def deployment(self, stage: Stage, artifact: Artifact, release: str) -> Deployment:
         """Describe the replicas that a stage wants of an artifact."""
         return Deployment(
             service=self.service,
@@ -114,7 +114,6 @@ class Plan(Value):
             resources=stage.profile.resources,
             runtime=self.runtime,
             config=stage.config,
-            token=token,
         )
 
 

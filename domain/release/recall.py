@@ -1,0 +1,77 @@
+"""What a release has already been through, read back from its entries."""
+
+from collections.abc import Iterable
+
+from domain.canary.tick import Tick
+from domain.facts import Approved, Done, Entered, Entry, GateOpened, Looked, NotCounted, Opened, Phase, Planned
+from domain.policy.approval import Approval, Gate
+from domain.release.artifact import Artifact
+from domain.release.plan import Plan, Request
+
+
+def plan_of(entries: Iterable[Entry]) -> Plan | None:
+    """Find the plan of a release."""
+    return next((e.fact.plan for e in entries if isinstance(e.fact, Planned)), None)
+
+
+def request_of(entries: Iterable[Entry]) -> Request | None:
+    """Find what was asked for."""
+    return next((e.fact.request for e in entries if isinstance(e.fact, Opened)), None)
+
+
+def artifact_of(entries: Iterable[Entry]) -> Artifact | None:
+    """Find what a release published."""
+    return next(
+        (
+            Artifact.model_validate(e.fact.outcome)
+            for e in entries
+            if isinstance(e.fact, Done) and e.fact.verb == "publish"
+        ),
+        None,
+    )
+
+
+def phase_of(entries: Iterable[Entry]) -> Phase | None:
+    """Find the phase a release is in."""
+    return next((e.fact.phase for e in reversed(list(entries)) if isinstance(e.fact, Entered)), None)
+
+
+def entered(entries: Iterable[Entry], phase: Phase, environment: str) -> Entry | None:
+    """Find when a release reached a phase in an environment."""
+    return next(
+        (e for e in entries if isinstance(e.fact, Entered) and (e.fact.phase, e.environment) == (phase, environment)),
+        None,
+    )
+
+
+def approvals_of(entries: Iterable[Entry]) -> list[Approval]:
+    """List every signed statement, in order."""
+    return [e.fact.approval for e in entries if isinstance(e.fact, Approved)]
+
+
+def open_gate(entries: Iterable[Entry]) -> Gate | None:
+    """Find the gate at which a release waits: the last one opened."""
+    return next((e.fact.gate for e in reversed(list(entries)) if isinstance(e.fact, GateOpened)), None)
+
+
+def round_of(entries: Iterable[Entry], gate: Gate) -> tuple[int, bool]:
+    """Tell the latest round of a gate and whether it was answered; (0, True) before the first."""
+    number, answered = 0, True
+    for entry in entries:
+        match entry.fact:
+            case GateOpened(gate=opened, round=this) if opened == gate:
+                number, answered = this, False
+            case Approved(round=this, approval=approval) if approval.statement.question == gate.question:
+                answered = answered or this == number
+            case NotCounted(round=this, question=question) if question == gate.question:
+                answered = answered or this == number
+    return number, answered
+
+
+def looks_of(entries: Iterable[Entry], environment: str) -> list[tuple[int, int, Tick]]:
+    """List the judge's looks in an environment: (share, next share, tick)."""
+    return [
+        (e.fact.share, e.fact.next_share, e.fact.tick)
+        for e in entries
+        if isinstance(e.fact, Looked) and e.environment == environment
+    ]

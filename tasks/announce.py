@@ -1,0 +1,47 @@
+"""Tell people; a channel that is down delays nobody."""
+
+from typing import Protocol
+
+from domain.errors import ReleaseError
+from domain.facts import Announced
+from domain.ports import Notices
+from domain.release.notice import Occasion, notices
+from domain.release.plan import Plan
+from tasks.step import Warrant, look
+
+
+class Post(Protocol):
+    """Where messages wait until they are delivered."""
+
+    def enqueue(self, key: str, group: str, title: str, body: str) -> None:
+        """Keep a message once per key."""
+        ...
+
+    def deliver(self, notices: Notices) -> None:
+        """Try everything that is due."""
+        ...
+
+
+@look
+def announce(
+    warrant: Warrant, occasion: Occasion, plan: Plan, about: dict[str, str], post: Post, channel: Notices
+) -> None:
+    """Queue the message of every group and try to deliver; what fails is tried again later from the outbox."""
+    words = {
+        "release": warrant.release,
+        "service": plan.service,
+        "version": plan.version,
+        "commit": plan.commit.sha[:12],
+        "environment": warrant.environment,
+        "environments": " → ".join(stage.environment for stage in plan.stages),
+        "changes": "\n".join(f"- {subject}" for subject in plan.changelog),
+        **about,
+    }
+    written = notices(occasion, words, f"{warrant.release}/{warrant.environment}/{about.get('question', '')}")
+    for notice in written:
+        post.enqueue(notice.key, notice.group, notice.title, notice.body)
+    warrant.record(Announced(occasion=occasion, groups=tuple(notice.group for notice in written)))
+    try:
+        post.deliver(channel)
+    except ReleaseError:
+        return  # the outbox keeps them; a release never fails because a channel is down

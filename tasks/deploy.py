@@ -1,0 +1,55 @@
+"""Bring replicas up from their digest and wait until they answer and their logs arrive."""
+
+from domain.errors import Conflict, Rejected, Unavailable
+from domain.ports import Clock, Probe, Workload
+from domain.release.artifact import Deployment, Replica
+from domain.release.outcomes import Deployed
+from tasks.step import Warrant, step
+
+
+@step(Deployed)
+def deploy(warrant: Warrant, deployment: Deployment, workload: Workload, probe: Probe, clock: Clock) -> Deployed:
+    """Start the deployment's replicas in their slot; returns when every one is ready.
+
+    Raises Rejected when a replica never becomes ready or never logs, Conflict when it runs other bytes.
+    """
+    replicas = workload.start(deployment.model_copy(update={"token": warrant.token}))
+    wanted = deployment.artifact.image
+    if wrong := [replica.name for replica in replicas if replica.image != wanted]:
+        raise Conflict(f"{', '.join(wrong)} do not run {wanted[:19]}", "remove them and deploy again")
+    for replica in replicas:
+        _await_ready(replica, deployment, probe, clock)
+        _await_logs(replica, deployment, workload, clock)
+    return Deployed(deployment=deployment, replicas=replicas)
+
+
+def _await_ready(replica: Replica, deployment: Deployment, probe: Probe, clock: Clock) -> None:
+    runtime = deployment.runtime
+    url = f"http://{replica.address}:{replica.port}{runtime.health}"
+    give_up = clock.now() + runtime.ready_within
+    while True:
+        try:
+            status, body = probe.request("GET", url, None, timeout=2.0)
+            last = f"{status} {body[:120]}"
+            if status == 200:
+                return
+        except Unavailable as error:
+            last = error.message
+        if clock.now() >= give_up:
+            raise Rejected(
+                f"{replica.name} ({deployment.version}) not ready after {runtime.ready_within:.0f} s: {url}: {last}",
+                f"look at its log, or raise runtime.ready_within in services/{deployment.service}.yaml",
+            )
+        clock.sleep(0.1)
+
+
+def _await_logs(replica: Replica, deployment: Deployment, workload: Workload, clock: Clock) -> None:
+    within = deployment.runtime.logs_within
+    give_up = clock.now() + within
+    while not workload.logged(replica):
+        if clock.now() >= give_up:
+            raise Rejected(
+                f"{replica.name} ({deployment.version}) answers but no log line arrived within {within:.0f} s",
+                "a service must log at start; check that it writes to stdout",
+            )
+        clock.sleep(0.1)

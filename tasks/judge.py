@@ -1,0 +1,82 @@
+"""Watch the traffic and decide; every look is a fact, so that a restart loses no evidence."""
+
+from domain.canary.judge import Judge, hold
+from domain.canary.tick import Tick
+from domain.canary.verdict import Verdict
+from domain.errors import Rejected
+from domain.facts import Judged, Looked
+from domain.ports import Router, Samples
+from domain.release.plan import Plan, Stage
+from domain.release.recall import looks_of
+from domain.release.route import Route
+from tasks.step import Warrant, look
+
+
+@look
+def judge(
+    warrant: Warrant, plan: Plan, stage: Stage, route: Route, share: int, following: int, router: Router
+) -> Verdict:
+    """Watch one share of traffic until more may follow, or patience ends; shares in basis points.
+
+    Returns `promote` or `hold`. Raises Rejected when the candidate must go back.
+    """
+    patience = stage.profile.rollout.patience
+    judged = Judge(plan.criteria)
+    waited = _recall(judged, warrant, share, following)
+    with router.samples(route, stage.slot) as samples:
+        while True:
+            verdict = judged.look(_seen(warrant, samples, share, following))
+            waited += 1
+            if verdict.decision == "continue" and waited >= patience:
+                verdict = hold(verdict, waited)
+            if verdict.decision != "continue":
+                return _conclude(warrant, share, verdict)
+
+
+@look
+def bake(warrant: Warrant, plan: Plan, stage: Stage, route: Route, router: Router) -> Verdict:
+    """Watch the promoted version for the declared time; seconds already watched before a restart count.
+
+    Returns `promote` or, when no request was seen, `hold`. Raises Rejected when it must go back.
+    """
+    judged = Judge(plan.criteria)
+    waited = _recall(judged, warrant, 10_000, 10_000)
+    with router.samples(route, stage.slot) as samples:
+        while True:
+            verdict = judged.look(_seen(warrant, samples, 10_000, 10_000))
+            waited += 1
+            if verdict.decision == "roll back":
+                return _conclude(warrant, 10_000, verdict)
+            if waited >= stage.profile.rollout.bake:
+                seen = verdict.numbers["candidate_requests"] > 0
+                decided = verdict.model_copy(update={"decision": "promote"}) if seen else hold(verdict, waited)
+                return _conclude(warrant, 10_000, decided)
+
+
+def _recall(judged: Judge, warrant: Warrant, share: int, following: int) -> int:
+    """Feed what was seen before; return how many seconds of it were at this share."""
+    at, waited = -1, 0
+    for earlier, following_then, tick in looks_of(
+        warrant.journal.entries(release=warrant.release, kinds=("looked",)), warrant.environment
+    ):
+        if earlier != at:
+            judged.enter(earlier, following_then)
+            at = earlier
+        judged.look(tick)
+        waited += earlier == share
+    if at != share:
+        judged.enter(share, following)
+    return waited
+
+
+def _seen(warrant: Warrant, samples: Samples, share: int, following: int) -> Tick:
+    tick = samples.tick()
+    warrant.record(Looked(share=share, next_share=following, tick=tick))
+    return tick
+
+
+def _conclude(warrant: Warrant, share: int, verdict: Verdict) -> Verdict:
+    warrant.record(Judged(share=share, verdict=verdict))
+    if verdict.decision == "roll back":
+        raise Rejected(f"the judge rolls back at {share / 100:g} %: {verdict.reasons[0]}", "see `interlock explain`")
+    return verdict

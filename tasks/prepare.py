@@ -1,0 +1,96 @@
+"""Read source and history, draw up the plan, hold it against policy."""
+
+from collections.abc import Mapping
+
+from domain.environment.profile import Environment
+from domain.errors import Refused
+from domain.facts import Entered, Opened, Planned
+from domain.policy.people import People
+from domain.policy.rules import insist
+from domain.ports import Database, Journal, Registry, Source
+from domain.release import standing
+from domain.release.draw_up import History, SourceFacts, draw_up
+from domain.release.plan import Plan, Request
+from domain.release.recall import phase_of, plan_of
+from domain.release.service import Service
+from domain.release.state import OVER
+from domain.schema.migration import read
+from tasks.step import Warrant, look
+
+
+@look
+def prepare(
+    warrant: Warrant,
+    request: Request,
+    run: str,
+    service: Service,
+    environments: Mapping[str, Environment],
+    people: People,
+    source: Source,
+    registry: Registry,
+    databases: Mapping[str, Database],
+) -> Plan:
+    """Return the release's plan: the recorded one when it was planned before, else a new one, recorded.
+
+    Raises Refused when a rule denies, or when the release is over.
+    """
+    entries = warrant.journal.entries(release=warrant.release, kinds=("opened", "planned", "entered"))
+    if (phase := phase_of(entries)) in OVER:
+        raise Refused(f"{warrant.release} is {phase}", "start a new release")
+    if (known := plan_of(entries)) is not None:
+        return known
+    if not entries:
+        warrant.record(Opened(request=request, run=run))
+    plan = compute(request, service, environments, people, source, registry, databases, warrant.journal)
+    insist(plan.verdicts)
+    warrant.record(Planned(plan=plan, hash=plan.hash))
+    warrant.record(Entered(phase="planned"))
+    return plan
+
+
+def compute(
+    request: Request,
+    service: Service,
+    environments: Mapping[str, Environment],
+    people: People,
+    source: Source,
+    registry: Registry,
+    databases: Mapping[str, Database],
+    journal: Journal,
+) -> Plan:
+    """Draw up a plan without recording anything: what `interlock plan` shows."""
+    history = recall(service.name, request.environments, databases, journal)
+    facts = survey(service, request, source, history)
+    return draw_up(request, service, environments, people, facts, history, registry.repository(service.name))
+
+
+def recall(service: str, wanted: tuple[str, ...], databases: Mapping[str, Database], journal: Journal) -> History:
+    """Fold the service's journal per environment, and ask each database what was applied."""
+    entries = journal.entries(service=service, kinds=("now serving",))
+    stands = {
+        name: standing.fold(e for e in entries if e.environment == name) for name in {e.environment for e in entries}
+    }
+    passed: dict[str, frozenset[str]] = {}
+    for name, stand in stands.items():
+        for settled in stand.settled:
+            passed[settled.commit] = passed.get(settled.commit, frozenset()) | {name}
+    return History(
+        settled={name: stand.serving for name, stand in stands.items() if stand.serving},
+        applied={name: databases[name].applied() for name in wanted if name in databases},
+        passed=passed,
+    )
+
+
+def survey(service: Service, request: Request, source: Source, history: History) -> SourceFacts:
+    """Ask the repository about the commit, and what changed since the last environment's version."""
+    commit = source.resolve(request.ref)
+    last = history.settled.get(request.environments[-1])
+    since = last.commit if last else None
+    folder = service.schema_.migrations if service.schema_ else None
+    return SourceFacts(
+        commit=commit,
+        tags=source.tags(commit.sha),
+        earlier_tags=tuple(tag for change in source.history(None, commit.sha)[1:] for tag in source.tags(change.sha)),
+        changes=source.history(since, commit.sha),
+        migrations=read(source.files(commit.sha, folder)) if folder else (),
+    )
