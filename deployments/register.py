@@ -4,6 +4,7 @@
 the deployments in it. The embedded runner (deployments/runner.py) registers the same deployments without a pool.
 """
 
+import contextlib
 import sys
 from collections.abc import Sequence
 
@@ -66,10 +67,8 @@ def settled(deployments: Sequence[RunnerDeployment], client: SyncPrefectClient) 
 def register(deployments: Sequence[RunnerDeployment], pool: str = POOL) -> None:
     """Make the work pool unless it is there, and register the deployments in it. Safe to call again."""
     with get_client(sync_client=True) as client:
-        try:
+        with contextlib.suppress(ObjectAlreadyExists):
             client.create_work_pool(WorkPoolCreate(name=pool, type="process"))
-        except ObjectAlreadyExists:
-            pass
         for deployment in settled(deployments, client):
             deployment.apply(work_pool_name=pool)
             print(f"registered {deployment.flow_name}/{deployment.name} in work pool {pool}")

@@ -8,6 +8,6 @@ def build() -> RunnerDeployment:
     return RunnerDeployment.from_entrypoint(
         "flows.rollback.rollback",
         name="rollback",
-        description="Put one service in one environment back to what served before, over traffic, code, config and data.",
+        description="Put one service in one environment back to what served before: traffic, code, config and data.",
         tags=["interlock"],
     )
