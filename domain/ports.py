@@ -253,9 +253,15 @@ class Journal(Protocol):
         ...
 
     def entries(
-        self, *, release: str | None = None, service: str | None = None, environment: str | None = None, after: int = 0
+        self,
+        *,
+        release: str | None = None,
+        service: str | None = None,
+        environment: str | None = None,
+        kinds: Sequence[str] = (),
+        after: int = 0,
     ) -> tuple[Entry, ...]:
-        """Read entries in order; every filter that is given must match."""
+        """Read entries in order; every filter that is given must match (no kinds: every kind)."""
         ...
 
 
