@@ -1,0 +1,1 @@
+"""Small real services that demonstrations and tests release."""

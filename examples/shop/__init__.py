@@ -1,0 +1,1 @@
+"""The shop: a service with a history."""

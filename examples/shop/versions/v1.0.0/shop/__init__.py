@@ -1,0 +1,1 @@
+"""A small shop: a page, a JSON API, a database."""

@@ -1,0 +1,2 @@
+drop table picks;
+alter table orders drop column note;

@@ -1,0 +1,2 @@
+-- interlock: phase=expand tx=on timeout=30s
+alter table orders add column channel text not null default 'web';
