@@ -4,7 +4,7 @@ from typing import Protocol
 
 from domain.errors import ReleaseError
 from domain.facts import Announced
-from domain.ports import Notices
+from domain.ports import Notices, Ports
 from domain.release.notice import Occasion, notices
 from domain.release.plan import Plan
 from tasks.step import Warrant, look
@@ -17,15 +17,13 @@ class Post(Protocol):
         """Keep a message once per key."""
         ...
 
-    def deliver(self, notices: Notices) -> None:
-        """Try everything that is due."""
+    def deliver(self, notices: Notices, now: float) -> int:
+        """Try everything that is due; return how many were delivered."""
         ...
 
 
 @look
-def announce(
-    warrant: Warrant, occasion: Occasion, plan: Plan, about: dict[str, str], post: Post, channel: Notices
-) -> None:
+def announce(warrant: Warrant, occasion: Occasion, plan: Plan, about: dict[str, str], post: Post, ports: Ports) -> None:
     """Queue the message of every group and try to deliver; what fails is tried again later from the outbox."""
     words = {
         "release": warrant.release,
@@ -42,6 +40,6 @@ def announce(
         post.enqueue(notice.key, notice.group, notice.title, notice.body)
     warrant.record(Announced(occasion=occasion, groups=tuple(notice.group for notice in written)))
     try:
-        post.deliver(channel)
+        post.deliver(ports.notices, ports.clock.now())
     except ReleaseError:
         return  # the outbox keeps them; a release never fails because a channel is down

@@ -1,7 +1,7 @@
 """Run a declared check and keep its log as evidence; what was not measured has not passed."""
 
 from domain.errors import Rejected, Unavailable
-from domain.ports import Clock, Probe, Store, Workload
+from domain.ports import Clock, Ports, Probe, Workload
 from domain.release.artifact import Deployment, Replica
 from domain.release.outcomes import Checked
 from domain.release.service import CommandCheck, HttpStep, JourneyCheck
@@ -15,22 +15,19 @@ def check(
     asked: CommandCheck | JourneyCheck,
     deployment: Deployment,
     replicas: tuple[Replica, ...],
-    workload: Workload,
-    probe: Probe,
-    store: Store,
-    clock: Clock,
+    ports: Ports,
 ) -> Checked:
     """Run one check against a deployment (a command once, a journey on every replica).
 
     Raises Rejected naming the check, the step and what came back, with the key of its log.
     """
     if isinstance(asked, CommandCheck):
-        log, problem = _command(asked, deployment, workload)
+        log, problem = _command(asked, deployment, ports.workload)
     else:
-        log, problem = _journeys(asked, replicas, probe, clock)
+        log, problem = _journeys(asked, replicas, ports.probe, ports.clock)
     where = deployment.environment
-    key = f"evidence/{warrant.release}/{where}/{name}-{int(clock.now() * 1000)}.log"
-    store.put(key, [log.encode()])
+    key = f"evidence/{warrant.release}/{where}/{name}-{int(ports.clock.now() * 1000)}.log"
+    ports.store.put(key, [log.encode()])
     if problem:
         raise Rejected(f"check {name} in {where}: {problem}", f"the whole log is in the store under {key}")
     return Checked(check=name, evidence=key)

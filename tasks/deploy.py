@@ -1,25 +1,25 @@
 """Bring replicas up from their digest and wait until they answer and their logs arrive."""
 
 from domain.errors import Conflict, Rejected, Unavailable
-from domain.ports import Clock, Probe, Workload
+from domain.ports import Clock, Ports, Probe, Workload
 from domain.release.artifact import Deployment, Replica
 from domain.release.outcomes import Deployed
 from tasks.step import Warrant, step
 
 
 @step(Deployed)
-def deploy(warrant: Warrant, deployment: Deployment, workload: Workload, probe: Probe, clock: Clock) -> Deployed:
+def deploy(warrant: Warrant, deployment: Deployment, ports: Ports) -> Deployed:
     """Start the deployment's replicas in their slot; returns when every one is ready.
 
     Raises Rejected when a replica never becomes ready or never logs, Conflict when it runs other bytes.
     """
-    replicas = workload.start(deployment.model_copy(update={"token": warrant.token}))
+    replicas = ports.workload.start(deployment.model_copy(update={"token": warrant.token}))
     wanted = deployment.artifact.image
     if wrong := [replica.name for replica in replicas if replica.image != wanted]:
         raise Conflict(f"{', '.join(wrong)} do not run {wanted[:19]}", "remove them and deploy again")
     for replica in replicas:
-        _await_ready(replica, deployment, probe, clock)
-        _await_logs(replica, deployment, workload, clock)
+        _await_ready(replica, deployment, ports.probe, ports.clock)
+        _await_logs(replica, deployment, ports.workload, ports.clock)
     return Deployed(deployment=deployment, replicas=replicas)
 
 

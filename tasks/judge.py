@@ -14,13 +14,14 @@ from tasks.step import Warrant, look
 
 @look
 def judge(
-    warrant: Warrant, plan: Plan, stage: Stage, route: Route, share: int, following: int, router: Router
+    warrant: Warrant, plan: Plan, stage: Stage, route: Route, share: int, following: int, router: Router, extra: int = 0
 ) -> Verdict:
     """Watch one share of traffic until more may follow, or patience ends; shares in basis points.
 
-    Returns `promote` or `hold`. Raises Rejected when the candidate must go back.
+    `extra` counts how often people granted another patience after a hold. Returns `promote` or
+    `hold`. Raises Rejected when the candidate must go back.
     """
-    patience = stage.profile.rollout.patience
+    patience = stage.profile.rollout.patience * (1 + extra)
     judged = Judge(plan.criteria)
     waited = _recall(judged, warrant, share, following)
     with router.samples(route, stage.slot) as samples:
@@ -34,7 +35,7 @@ def judge(
 
 
 @look
-def bake(warrant: Warrant, plan: Plan, stage: Stage, route: Route, router: Router) -> Verdict:
+def bake(warrant: Warrant, plan: Plan, stage: Stage, route: Route, router: Router, extra: int = 0) -> Verdict:
     """Watch the promoted version for the declared time; seconds already watched before a restart count.
 
     Returns `promote` or, when no request was seen, `hold`. Raises Rejected when it must go back.
@@ -47,7 +48,7 @@ def bake(warrant: Warrant, plan: Plan, stage: Stage, route: Route, router: Route
             waited += 1
             if verdict.decision == "roll back":
                 return _conclude(warrant, 10_000, verdict)
-            if waited >= stage.profile.rollout.bake:
+            if waited >= stage.profile.rollout.bake * (1 + extra):
                 seen = verdict.numbers["candidate_requests"] > 0
                 decided = verdict.model_copy(update={"decision": "promote"}) if seen else hold(verdict, waited)
                 return _conclude(warrant, 10_000, decided)

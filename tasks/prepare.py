@@ -7,7 +7,7 @@ from domain.errors import Refused
 from domain.facts import Entered, Opened, Planned
 from domain.policy.people import People
 from domain.policy.rules import insist
-from domain.ports import Database, Journal, Registry, Source
+from domain.ports import Database, Journal, Ports, Source
 from domain.release import standing
 from domain.release.draw_up import History, SourceFacts, draw_up
 from domain.release.plan import Plan, Request
@@ -26,9 +26,7 @@ def prepare(
     service: Service,
     environments: Mapping[str, Environment],
     people: People,
-    source: Source,
-    registry: Registry,
-    databases: Mapping[str, Database],
+    ports: Ports,
 ) -> Plan:
     """Return the release's plan: the recorded one when it was planned before, else a new one, recorded.
 
@@ -41,7 +39,7 @@ def prepare(
         return known
     if not entries:
         warrant.record(Opened(request=request, run=run))
-    plan = compute(request, service, environments, people, source, registry, databases, warrant.journal)
+    plan = compute(request, service, environments, people, ports, warrant.journal)
     insist(plan.verdicts)
     warrant.record(Planned(plan=plan, hash=plan.hash))
     warrant.record(Entered(phase="planned"))
@@ -53,15 +51,13 @@ def compute(
     service: Service,
     environments: Mapping[str, Environment],
     people: People,
-    source: Source,
-    registry: Registry,
-    databases: Mapping[str, Database],
+    ports: Ports,
     journal: Journal,
 ) -> Plan:
     """Draw up a plan without recording anything: what `interlock plan` shows."""
-    history = recall(service.name, request.environments, databases, journal)
-    facts = survey(service, request, source, history)
-    return draw_up(request, service, environments, people, facts, history, registry.repository(service.name))
+    history = recall(service.name, request.environments, ports.databases, journal)
+    facts = survey(service, request, ports.source, history)
+    return draw_up(request, service, environments, people, facts, history, ports.registry.repository(service.name))
 
 
 def recall(service: str, wanted: tuple[str, ...], databases: Mapping[str, Database], journal: Journal) -> History:

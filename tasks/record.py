@@ -1,17 +1,21 @@
 """Write down where a release is."""
 
 from domain.facts import Entered, NowServing, Phase
-from domain.release.plan import Settled
-from domain.release.recall import entered
+from domain.release.plan import Plan, Settled, Stage
+from domain.release.recall import entered, phase_of
+from domain.release.state import NEXT
 from tasks.step import Warrant, look
 
 
 @look
 def enter(warrant: Warrant, phase: Phase, reason: str = "") -> None:
-    """Enter a phase; a phase already entered in this environment is left alone."""
+    """Enter a phase; one that was entered in this environment before, and cannot follow now, is left alone."""
     entries = warrant.journal.entries(release=warrant.release, kinds=("entered",))
-    if entered(entries, phase, warrant.environment) is None:
-        warrant.record(Entered(phase=phase, reason=reason))
+    now = phase_of(entries)
+    again = entered(entries, phase, warrant.environment) is not None
+    if again and now is not None and phase not in NEXT[now]:
+        return
+    warrant.record(Entered(phase=phase, reason=reason))
 
 
 @look
@@ -20,3 +24,10 @@ def settle(warrant: Warrant, settled: Settled) -> None:
     earlier = warrant.journal.entries(release=warrant.release, environment=warrant.environment, kinds=("now serving",))
     if not any(isinstance(e.fact, NowServing) and e.fact.settled == settled for e in earlier):
         warrant.record(NowServing(settled=settled))
+
+
+@look
+def remaining(warrant: Warrant, plan: Plan) -> tuple[Stage, ...]:
+    """List the stages that have not settled yet."""
+    entries = warrant.journal.entries(release=warrant.release, kinds=("entered",))
+    return tuple(stage for stage in plan.stages if entered(entries, "settled", stage.environment) is None)

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from domain.canonical import sha256
-from domain.environment.profile import Environment
+from domain.environment.profile import Environment, Resources
 from domain.release.artifact import Artifact, Commit, Deployment
 from domain.release.route import BasisPoints, Slot, other
 from domain.release.service import BuildSpec, Check, Criteria, Runtime, SchemaSpec, SuccessMetric
@@ -100,6 +100,22 @@ class Plan(Value):
     def stage(self, environment: str) -> Stage:
         """Find the stage of an environment; KeyError when the plan has none."""
         return {stage.environment: stage for stage in self.stages}[environment]
+
+    def trial(self, image: str) -> Deployment:
+        """Describe a one-off run of the built image, before anything is published: for checks of the build stage."""
+        unpublished = Artifact(repository=self.repository, version=self.version, digest=image, image=image)
+        return Deployment(
+            service=self.service,
+            environment="build",
+            release="build",
+            version=self.version,
+            slot="blue",
+            artifact=unpublished,
+            replicas=1,
+            resources=Resources(cpus=1.0, memory="512m"),
+            runtime=self.runtime,
+            config={},
+        )
 
     def deployment(self, stage: Stage, artifact: Artifact, release: str) -> Deployment:
         """Describe the replicas that a stage wants of an artifact."""

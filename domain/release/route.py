@@ -55,6 +55,11 @@ class Route(Value):
         """Return the route with these replicas in a slot."""
         return self.model_copy(update={slot: endpoints})
 
+    @property
+    def leading(self) -> Slot:
+        """Name the slot with most of the traffic."""
+        return "green" if self.green_share > 5_000 else "blue"
+
     def arm(self, slot: Slot, candidate: Slot) -> Arm:
         """Tell which arm of a canary a slot is."""
         return "candidate" if slot == candidate else "stable"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Self
 
 from domain.errors import Invalid
 from domain.release.artifact import Commit
@@ -17,6 +17,28 @@ class Passenger(Value):
     subject: str
     outcome: Literal["waiting", "released", "dropped", "left behind"] = "waiting"
     why: str = ""
+
+    def arrived(self) -> Self:
+        """Mark as released."""
+        return self.model_copy(update={"outcome": "released"})
+
+    def dropped(self, why: str) -> Self:
+        """Mark as red: its release failed."""
+        return self.model_copy(update={"outcome": "dropped", "why": why})
+
+    def left_behind(self, why: str) -> Self:
+        """Mark as not on board when the train left."""
+        return self.model_copy(update={"outcome": "left behind", "why": why})
+
+    def row(self) -> dict[str, str]:
+        """Give one line of the passenger list."""
+        return {
+            "service": self.service,
+            "commit": self.commit[:12],
+            "change": self.subject,
+            "outcome": self.outcome,
+            "why": self.why,
+        }
 
 
 def boarding(

@@ -1,0 +1,79 @@
+"""Release a service: plan, build, prove, publish; then environment by environment, each with its way back."""
+
+from typing import Annotated
+
+from prefect import flow
+from prefect.runtime import flow_run
+from pydantic import Field
+
+from adapters.connect import Desk, connect
+from domain.release import standing
+from domain.release.artifact import Artifact
+from domain.release.plan import Plan, Request, Settled, Stage
+from domain.release.route import other
+from flows.gate import approve
+from flows.hold import held
+from flows.ramp import ramp
+from flows.report import conclude, show
+from flows.way_back import way_back_set
+from tasks.admit import admit
+from tasks.announce import announce
+from tasks.back_up import back_up
+from tasks.build import build
+from tasks.check import check
+from tasks.deploy import deploy
+from tasks.migrate import migrate
+from tasks.prepare import prepare
+from tasks.publish import publish
+from tasks.record import enter, remaining, settle
+from tasks.retire import retire
+from tasks.step import Warrant
+
+
+@flow(name="release", flow_run_name="{service} {ref} → {to}")
+def release(
+    service: Annotated[str, Field(title="Service", description="a file in config/services")],
+    ref: Annotated[str, Field(title="Git ref", description="branch, tag or commit")] = "main",
+    to: Annotated[
+        str, Field(title="Up to", description="the last environment; those before it come first")
+    ] = "production",
+    requester: Annotated[
+        str, Field(title="Requester", description="your name in people.yaml; you cannot approve")
+    ] = "",
+    reason: Annotated[str, Field(title="Reason", description="why now; it goes into the record")] = "",
+    resume: Annotated[str, Field(title="Continue", description="id of an interrupted release; else empty")] = "",
+) -> str:
+    """Carry one commit from source to its last environment, or put everything back."""
+    desk, run = connect(service), str(flow_run.get_id())
+    wanted = Request(service=service, ref=ref, environments=(to,), requester=requester, reason=reason)
+    warrant, request = admit(desk.journal, desk.leases, wanted, desk.environments, run, resume)
+    with way_back_set(warrant, desk):
+        plan = prepare(warrant, request, run, desk.service, desk.environments, desk.people, desk.ports)
+        show(plan, warrant.release)
+        announce(warrant, "started", plan, {}, desk.post, desk.ports)
+        image = build(warrant, plan, desk.ports.source, desk.ports.builder, desk.ports.registry).image
+        for name, asked in plan.build_checks.items():
+            check(warrant, name, asked, plan.trial(image.id), (), desk.ports)
+        artifact = publish(warrant, plan, image, desk.ports.builder, desk.ports.registry)
+        enter(warrant, "built")
+    for stage in remaining(warrant, plan):
+        roll_out(warrant, plan, stage, artifact, desk)
+    return conclude(warrant, plan, artifact, desk)
+
+
+def roll_out(warrant: Warrant, plan: Plan, stage: Stage, artifact: Artifact, desk: Desk) -> None:
+    """One environment: hold it, have it approved, change it, watch it, settle."""
+    ports, database = desk.ports, desk.ports.databases.get(stage.environment)
+    with held(warrant, stage.environment, desk, f"releasing {plan.version}") as inside, way_back_set(inside, desk):
+        here = approve(inside, plan, stage, artifact, desk)
+        enter(here, "deploying")
+        back_up(here, stage, database, ports.store)
+        known = standing.fold(desk.journal.entries(service=plan.service, environment=stage.environment)).fingerprint
+        schema = migrate(here, plan, stage, known, database)
+        candidate = deploy(here, plan.deployment(stage, artifact, here.release), ports)
+        for name, asked in stage.checks.items():
+            check(here, name, asked, candidate.deployment, candidate.replicas, ports)
+        route = ramp(here, plan, stage, candidate, artifact, desk)
+        retire(here, route, other(stage.slot), plan.runtime.drain, plan.service, ports.router, ports.workload)
+        settle(here, Settled(deployment=candidate.deployment, commit=plan.commit.sha, fingerprint=schema.after))
+        enter(here, "settled")

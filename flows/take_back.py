@@ -1,0 +1,82 @@
+"""The way back, walked: every effect that the journal recorded is undone, then the world is looked at."""
+
+from adapters.connect import Desk
+from domain.errors import Invalid, ReleaseError
+from domain.release import standing
+from domain.release.artifact import Deployment
+from domain.release.plan import Plan, Settled
+from domain.release.recall import plan_of
+from domain.release.route import Route
+from domain.release.standing import Standing
+from domain.release.way_back import target_of, way_back
+from flows.ramp import endpoints
+from flows.report import tell
+from tasks.announce import announce
+from tasks.check import check
+from tasks.deploy import deploy
+from tasks.record import enter, settle
+from tasks.retire import retire
+from tasks.shift import attach, shift
+from tasks.step import Warrant
+from tasks.verify import verify
+
+
+def take_back(warrant: Warrant, desk: Desk, reason: str) -> str:
+    """Walk the way back that the journal's effects describe, and look at the world at its end."""
+    entries = desk.journal.entries(service=warrant.service, environment=warrant.environment)
+    stands, plan = standing.fold(entries), plan_of(desk.journal.entries(release=warrant.release, kinds=("planned",)))
+    if plan is None:
+        raise Invalid(f"release {warrant.release!r} is not in the journal", "`interlock status` lists releases")
+    target = target_of(stands, warrant.release)
+    enter(warrant, "rolling back", reason)
+    try:
+        route = walk(warrant, stands, plan, desk)
+        confirm(warrant, target, route, stands.fingerprint, desk)
+    except ReleaseError as error:
+        enter(warrant, "stuck", error.message)
+        announce(warrant, "needs a person", plan, {"reason": error.message}, desk.post, desk.ports)
+        raise
+    if target and route and stands.serving and stands.serving.deployment.release == warrant.release:
+        settle(warrant, target.model_copy(update={"way": "rollback", "deployment": _placed(target, route)}))
+    enter(warrant, "rolled back", reason)
+    announce(warrant, "rolled back", plan, {"reason": reason}, desk.post, desk.ports)
+    back = f"{target.deployment.version} serves again" if target else "nothing serves, as before"
+    return tell(f"{warrant.service} in {warrant.environment}: {back}. {plan.stage(warrant.environment).way_back.data}.")
+
+
+def walk(warrant: Warrant, stands: Standing, plan: Plan, desk: Desk) -> Route | None:
+    """Undo effect after effect; returns the route as it is then."""
+    route, ports = stands.route, desk.ports
+    for undo in way_back(stands, warrant.release):
+        if undo.verb == "restore" and undo.deployment and route:
+            again = deploy(warrant, undo.deployment, ports)
+            for name, asked in plan.stage(warrant.environment).checks.items():
+                check(warrant, name, asked, again.deployment, again.replicas, ports)
+            held_by = route.holding(undo.deployment.slot, endpoints(again.replicas))
+            route = attach(warrant, held_by, ports.router).route
+        elif undo.verb == "shift" and undo.slot and route:
+            route = shift(warrant, route.giving(undo.slot, 10_000), ports.router).route
+        elif undo.verb == "retire" and undo.slot:
+            route = retire(
+                warrant, route, undo.slot, plan.runtime.drain, warrant.service, ports.router, ports.workload
+            ).route
+    return route
+
+
+def confirm(warrant: Warrant, target: Settled | None, route: Route | None, fingerprint: str | None, desk: Desk) -> None:
+    """Look at all planes from outside."""
+    serving = _placed(target, route) if target and route else None
+    verify(
+        warrant,
+        serving.version if serving else "nothing",
+        serving.artifact.image if serving else None,
+        serving.slot if serving else None,
+        route,
+        fingerprint,
+        desk.ports,
+    )
+
+
+def _placed(target: Settled, route: Route) -> Deployment:
+    """Say in which slot the version that serves again is."""
+    return target.deployment.model_copy(update={"slot": route.leading})
