@@ -1,6 +1,7 @@
 """Start a program in the background, know it again later, and stop exactly that one."""
 
 import os
+import pwd
 import signal
 import subprocess
 import time
@@ -50,6 +51,8 @@ def start(
             stderr=out,
             start_new_session=True,
             user=user,
+            group=pwd.getpwnam(user).pw_gid if user else None,  # a uid alone would keep root's groups
+            extra_groups=[] if user else None,
             env={**os.environ, **(env or {})},
         )
     child = Child(name=name, pid=process.pid, born=_born(process.pid) or 0, log=str(log))
