@@ -1,0 +1,63 @@
+"""The way back is computed from what stands, not from what was planned."""
+
+from collections.abc import Callable
+
+import pytest
+
+from domain.errors import Refused
+from domain.release.outcomes import Deployed
+from domain.release.plan import Settled
+from domain.release.route import Route
+from domain.release.standing import Standing
+from domain.release.way_back import insist_reversible, target_of, way_back
+
+Settle = Callable[..., Settled]
+ROUTE = Route(name="shop-production", port=18080)
+
+
+def deployed(settled: Settled) -> Deployed:
+    return Deployed(deployment=settled.deployment, replicas=())
+
+
+def test_before_it_settled_traffic_goes_back_in_one_command_then_the_candidate_retires(settled: Settle) -> None:
+    old, new = settled("1.0.0", "blue"), settled("1.1.0", "green")
+    stands = Standing(route=ROUTE, blue=deployed(old), green=deployed(new), settled=(old,))
+    assert [(u.verb, u.slot) for u in way_back(stands, "shop-1.1.0")] == [("shift", "blue"), ("retire", "green")]
+
+
+def test_after_it_settled_the_old_version_starts_again_from_its_digest_first(settled: Settle) -> None:
+    old, new = settled("1.0.0", "blue"), settled("1.1.0", "green")
+    stands = Standing(route=ROUTE, green=deployed(new), settled=(old, new))
+    undo = way_back(stands, "shop-1.1.0")
+    assert [u.verb for u in undo] == ["restore", "shift", "retire"]
+    assert undo[0].deployment is not None
+    assert undo[0].deployment.artifact == old.deployment.artifact
+    assert undo[0].deployment.slot == "blue"
+
+
+def test_a_first_release_leaves_nothing_behind(settled: Settle) -> None:
+    new = settled("1.0.0", "blue")
+    stands = Standing(route=ROUTE, blue=deployed(new))
+    assert [(u.verb, u.slot) for u in way_back(stands, "shop-1.0.0")] == [("retire", "blue")]
+
+
+def test_a_release_that_touched_nothing_here_has_nothing_to_undo(settled: Settle) -> None:
+    old = settled("1.0.0", "blue")
+    assert way_back(Standing(route=ROUTE, blue=deployed(old), settled=(old,)), "shop-1.1.0") == ()
+
+
+def test_going_back_skips_what_the_same_release_left(settled: Settle) -> None:
+    old, new = settled("1.0.0", "blue"), settled("1.1.0", "green")
+    assert target_of(Standing(settled=(old, new)), "shop-1.1.0") == old
+
+
+def test_a_rollback_needs_something_to_go_back_to(settled: Settle) -> None:
+    old, new = settled("1.0.0", "blue"), settled("1.1.0", "green")
+    with pytest.raises(Refused, match="nothing was ever released"):
+        insist_reversible(Standing(), "shop", "production")
+    with pytest.raises(Refused, match="first release"):
+        insist_reversible(Standing(settled=(old,)), "shop", "production")
+    assert insist_reversible(Standing(settled=(old, new)), "shop", "production") == "shop-1.1.0"
+    back = old.model_copy(update={"way": "rollback"})
+    with pytest.raises(Refused, match="just rolled back"):
+        insist_reversible(Standing(settled=(old, new, back)), "shop", "production")
