@@ -83,5 +83,6 @@ def introduce(warrant: Warrant, stage: Stage, candidate: Deployed, health: str, 
 
 
 def endpoints(replicas: tuple[Replica, ...]) -> tuple[Endpoint, ...]:
-    """Name replicas as the router addresses them."""
-    return tuple(Endpoint(name=r.name, address=r.address, port=r.port) for r in replicas)
+    """Name replicas as the router addresses and reports them: in order of name."""
+    ordered = sorted(replicas, key=lambda replica: replica.name)
+    return tuple(Endpoint(name=r.name, address=r.address, port=r.port) for r in ordered)
