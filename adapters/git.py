@@ -35,6 +35,7 @@ class Git:
         self._shown = _PASSWORD.sub("", path_or_url)
         key = hashlib.sha256(path_or_url.encode()).hexdigest()[:16]
         self._folder = cache / f"{key}.git" if self._remote else Path(path_or_url)
+        self._tags: dict[str, list[str]] | None = None
 
     def resolve(self, ref: str) -> Commit:
         """Find the commit behind a branch, tag or sha; a tag wins over a branch of the same name, as git has it."""
@@ -44,11 +45,18 @@ class Git:
             sha = self._find(ref)
         if sha is None:
             raise Invalid(f"{self._shown} has no commit {ref!r}", "give a branch, a tag or a sha that was pushed")
+        self._tags = None
         return self._log("--max-count=1", sha)[0]
 
     def tags(self, commit: str) -> tuple[str, ...]:
-        """List the tags that point at a commit, by name."""
-        return tuple(self._run("tag", "--points-at", self._known(commit)).decode(errors="replace").splitlines())
+        """List the tags that point at a commit, by name; read once after each `resolve`, for the whole history."""
+        if self._tags is None:
+            self._tags = {}
+            form = "%(if)%(*objectname)%(then)%(*objectname)%(else)%(objectname)%(end) %(refname:strip=2)"
+            for row in self._run("for-each-ref", f"--format={form}", "refs/tags").decode(errors="replace").splitlines():
+                sha, _, name = row.partition(" ")
+                self._tags.setdefault(sha, []).append(name)
+        return tuple(self._tags.get(self._known(commit), ()))
 
     def history(self, since: str | None, until: str) -> tuple[Commit, ...]:
         """List commits reachable from `until` and not from `since`, newest first."""

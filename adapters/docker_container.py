@@ -1,0 +1,117 @@
+"""What a container of a deployment looks like, and what its labels say about it afterwards."""
+
+import io
+import re
+import tarfile
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from domain.canonical import sha256
+from domain.errors import Invalid
+from domain.ports import Secrets
+from domain.release.artifact import Deployment, Replica
+from domain.release.route import Slot
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SECRET = "secret://"
+Row = Mapping[str, Any]
+
+
+def labels(deployment: Deployment, stack: str) -> dict[str, str]:
+    """Name everything that `replica` and `same` want to know later."""
+    known = {
+        "stack": stack,
+        "service": deployment.service,
+        "environment": deployment.environment,
+        "release": deployment.release,
+        "version": deployment.version,
+        "slot": deployment.slot,
+        "token": str(deployment.token),
+        "port": str(deployment.runtime.port),
+        "config": sha256([deployment.config, deployment.resources, deployment.runtime.port]),
+    }
+    return {f"interlock.{name}": value for name, value in known.items()}
+
+
+def variables(deployment: Deployment) -> dict[str, str]:
+    """List the environment variables: plain values as they are, KEY_FILE for a secret, and who and where it is.
+
+    Raises Invalid for a config key that cannot be a variable.
+    """
+    if wrong := [key for key in deployment.config if not _VARIABLE.fullmatch(key)]:
+        where = f"{deployment.service} in {deployment.environment}"
+        raise Invalid(f"{where}: config key {wrong[0]!r} is no variable name", "use letters, digits and underscores")
+    secret = {key for key, value in deployment.config.items() if value.startswith(_SECRET)}
+    return {
+        **{key: value for key, value in deployment.config.items() if key not in secret},
+        **{f"{key}_FILE": f"/run/secrets/{key}" for key in secret},
+        "INTERLOCK_VERSION": deployment.version,
+        "INTERLOCK_RELEASE": deployment.release,
+        "INTERLOCK_ENVIRONMENT": deployment.environment,
+        "PORT": str(deployment.runtime.port),
+    }
+
+
+def secret_files(deployment: Deployment, secrets: Secrets, user: str) -> bytes | None:
+    """Resolve the secrets and pack them as a tar for `/`; None when there are none.
+
+    `user` is the image's: root and numeric users own their files alone; whom a name means only the image knows, so its
+    files are readable to everyone inside the container. Raises Invalid when a reference cannot be resolved.
+    """
+    values = {key: value for key, value in deployment.config.items() if value.startswith(_SECRET)}
+    if not values:
+        return None
+    owner = user.partition(":")[0]
+    owner = "0" if owner in ("", "root") else owner
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        folder = tarfile.TarInfo("run/secrets")
+        folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+        tar.addfile(folder)
+        for key, reference in values.items():
+            content = secrets.resolve(reference).encode()
+            file = tarfile.TarInfo(f"run/secrets/{key}")
+            file.size = len(content)
+            file.uid, file.mode = (int(owner), 0o400) if owner.isdigit() else (0, 0o444)
+            tar.addfile(file, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def same(row: Row, wanted: Mapping[str, str], image: str) -> bool:
+    """Tell whether a listed container is of this release, config and image, and was ever started.
+
+    One that was created and never started may lack its secrets: whoever made it died in between.
+    """
+    alike = all(row["Labels"].get(name) == wanted[name] for name in ("interlock.release", "interlock.config"))
+    return alike and row["ImageID"] == image and row["State"] != "created"
+
+
+def name(row: Row) -> str:
+    """Read the name of a listed container."""
+    names: Sequence[str] = row["Names"]
+    return names[0].lstrip("/")
+
+
+def token(row: Row) -> int:
+    """Read the token under which a listed container was started."""
+    return int(row["Labels"]["interlock.token"])
+
+
+def replica(row: Row) -> Replica:
+    """Read a listed container as a replica; a stopped one has no address."""
+    said = {name.removeprefix("interlock."): value for name, value in row["Labels"].items()}
+    networks = (row.get("NetworkSettings") or {}).get("Networks") or {}
+    return Replica(
+        id=row["Id"],
+        name=name(row),
+        address=next((network["IPAddress"] for network in networks.values()), ""),
+        port=int(said["port"]),
+        image=row["ImageID"],
+        service=said["service"],
+        environment=said["environment"],
+        release=said["release"],
+        version=said["version"],
+        slot=cast(Slot, said["slot"]),
+        token=token(row),
+        running=row["State"] == "running",
+    )

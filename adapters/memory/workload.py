@@ -1,0 +1,90 @@
+"""Replicas in memory, with knobs for what can go wrong."""
+
+from collections.abc import Sequence
+
+from adapters.memory.probe import NOWHERE
+from domain.canonical import sha256
+from domain.errors import Conflict, Rejected
+from domain.ports import Secrets
+from domain.release.artifact import CommandResult, Deployment, Replica
+
+
+class MemoryWorkload:
+    """Replicas by name. Put a version into a knob, and its replicas misbehave from their next start on.
+
+    `never_ready`: they run where a MemoryProbe never gets an answer; `crashed`: they stopped at once; `silent`: they
+    log nothing. `exit_codes`: command → what it ends with (0 when not named), None: it never ends.
+    `ran`: every (environment, version, command) that was run, in order.
+    """
+
+    def __init__(self, secrets: Secrets | None = None) -> None:
+        self.replicas: dict[str, Replica] = {}
+        self.never_ready: set[str] = set()
+        self.crashed: set[str] = set()
+        self.silent: set[str] = set()
+        self.exit_codes: dict[tuple[str, ...], int | None] = {}
+        self.ran: list[tuple[str, str, tuple[str, ...]]] = []
+        self._secrets = secrets
+        self._settings: dict[str, str] = {}
+        self._started = 0
+
+    def start(self, deployment: Deployment) -> tuple[Replica, ...]:
+        """Bring up what is missing; a replica of the same release, image and config stays."""
+        for replica in self.running(deployment.service, deployment.environment):
+            if replica.token > deployment.token:
+                raise Conflict(f"{replica.name} belongs to a newer owner", "this token is no longer current")
+        if self._secrets:
+            for value in deployment.config.values():
+                if value.startswith("secret://"):
+                    self._secrets.resolve(value)
+        prefix = f"{deployment.service}-{deployment.environment}-{deployment.slot}"
+        return tuple(self._bring_up(f"{prefix}-{index}", deployment) for index in range(deployment.replicas))
+
+    def running(self, service: str, environment: str) -> tuple[Replica, ...]:
+        """List the replicas, stopped ones included, by name."""
+        mine = (r for r in self.replicas.values() if (r.service, r.environment) == (service, environment))
+        return tuple(sorted(mine, key=lambda replica: replica.name))
+
+    def logged(self, replica: Replica) -> bool:
+        """Tell whether it is there and not silent."""
+        there = self.replicas.get(replica.name)
+        return there is not None and there.id == replica.id and there.version not in self.silent
+
+    def stop(self, replicas: Sequence[Replica], grace: float) -> None:  # noqa: ARG002  # nothing to wait for
+        """Forget replicas."""
+        for replica in replicas:
+            if (there := self.replicas.get(replica.name)) and there.id == replica.id:
+                del self.replicas[replica.name]
+
+    def run(self, deployment: Deployment, command: Sequence[str], timeout: float) -> CommandResult:
+        """Answer as `exit_codes` says."""
+        self.ran.append((deployment.environment, deployment.version, tuple(command)))
+        code = self.exit_codes.get(tuple(command), 0)
+        if code is None:
+            raise Rejected(f"`{' '.join(command)}` was not done after {timeout:g} s", "raise its timeout, or mend it")
+        return CommandResult(exit_code=code, output=f"{' '.join(command)}: {code}\n")
+
+    def _bring_up(self, name: str, deployment: Deployment) -> Replica:
+        settings = sha256([deployment.release, deployment.config, deployment.resources, deployment.runtime.port])
+        there = self.replicas.get(name)
+        if there and there.image == deployment.artifact.image and self._settings[name] == settings:
+            self.replicas[name] = there.model_copy(update={"running": deployment.version not in self.crashed})
+            return self.replicas[name]
+        self._started += 1
+        reachable = f"10.0.{self._started // 250}.{self._started % 250 + 1}"
+        self._settings[name] = settings
+        self.replicas[name] = Replica(
+            id=f"{name}#{self._started}",
+            name=name,
+            address=NOWHERE if deployment.version in self.never_ready else reachable,
+            port=deployment.runtime.port,
+            image=deployment.artifact.image,
+            service=deployment.service,
+            environment=deployment.environment,
+            release=deployment.release,
+            version=deployment.version,
+            slot=deployment.slot,
+            token=deployment.token,
+            running=deployment.version not in self.crashed,
+        )
+        return self.replicas[name]

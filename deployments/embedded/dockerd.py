@@ -1,0 +1,31 @@
+"""Debian's dockerd (package docker.io), for machines without an init system that starts it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from adapters.docker_engine import Engine
+from deployments.embedded.process import Child
+from deployments.embedded.process import start as start_process
+from domain.errors import Unavailable
+
+SOCKET = "unix:///var/run/docker.sock"
+
+
+def answers(host: str | None = None) -> bool:
+    """Tell whether an engine answers at `host` (None: DOCKER_HOST, or the local socket)."""
+    try:
+        Engine(host).api.close()
+    except Unavailable:
+        return False
+    return True
+
+
+def ensure(folder: Path, host: str = SOCKET, options: Sequence[str] = ()) -> Child | None:
+    """Use the engine that answers at `host`, and return None; else start one there, logging to `folder`.
+
+    `options` go to dockerd; without any it uses its standard paths, as the package would.
+    """
+    if answers(host):
+        return None
+    command = ["dockerd", "--host", host, *options]
+    return start_process("dockerd", command, folder=folder, ready=lambda: answers(host))
