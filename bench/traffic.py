@@ -95,7 +95,8 @@ class Load:
 
     `rate` is requests per second, evenly spaced; `users` is how many ids share them; `fresh` is the part of the
     requests that open a connection of their own; `events` keeps one Event per request for the final report; `timeout`
-    in seconds. The ids of rows written (the `id` in the JSON answer of a call that is not a GET) are in the final report only.
+    in seconds. The ids of rows written (the `id` in the JSON answer of a call that is not a GET) are in the final
+    report only.
     """
 
     def __init__(

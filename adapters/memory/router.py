@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from domain.canary.tick import Tick
 from domain.errors import Invalid, Rejected, Unavailable
-from domain.release.route import Endpoint, Route
+from domain.release.route import Endpoint, Route, Slot
 
 # (the route as it is now, the candidate's slot, the second) → what a listener counts in that second
 Traffic = Callable[[Route, str, int], Tick]
@@ -43,8 +43,8 @@ class MemoryRouter:
         """Take the route over, unless a newcomer is sick."""
         self._answer()
         before = self._routes.get(route.name)
-        known = (*before.blue, *before.green) if before else ()
-        if sick := [e.name for e in (*route.blue, *route.green) if e.name in self.sick and e not in known]:
+        known = _places(before) if before else set()
+        if sick := sorted(endpoint.name for _, endpoint in _places(route) - known if endpoint.name in self.sick):
             raise Rejected(f"route {route.name}: not healthy at {route.health}: {', '.join(sick)}", "heal it")
         self._routes[route.name] = route.model_copy(update={"blue": _sorted(route.blue), "green": _sorted(route.green)})
         self.applied.append(route)
@@ -91,6 +91,11 @@ class MemorySamples:
         second, self._next = self._next, self._next + 1
         route = self._router.observe(self._route.name) or self._route
         return self._router.traffic(route, self._candidate, second).model_copy(update={"second": second})
+
+
+def _places(route: Route) -> set[tuple[Slot, Endpoint]]:
+    slots: tuple[Slot, Slot] = ("blue", "green")
+    return {(slot, endpoint) for slot in slots for endpoint in route.endpoints(slot)}
 
 
 def _sorted(endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
