@@ -4,10 +4,10 @@ from prefect.deployments.runner import RunnerDeployment
 
 
 def build() -> RunnerDeployment:
-    """Describe the deployment `release/release`."""
+    """Describe the deployment `release/interlock`."""
     return RunnerDeployment.from_entrypoint(
         "flows.release.release",
-        name="release",
+        name="interlock",
         description="Bring one service forward: plan, build, approve, migrate, canary, promote. "
         "It goes no further than its way back is set and proven.",
         tags=["interlock"],

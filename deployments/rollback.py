@@ -4,10 +4,10 @@ from prefect.deployments.runner import RunnerDeployment
 
 
 def build() -> RunnerDeployment:
-    """Describe the deployment `rollback/rollback`."""
+    """Describe the deployment `rollback/interlock`."""
     return RunnerDeployment.from_entrypoint(
         "flows.rollback.rollback",
-        name="rollback",
+        name="interlock",
         description="Put one service in one environment back to what served before: traffic, code, config and data.",
         tags=["interlock"],
     )

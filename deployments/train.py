@@ -8,10 +8,10 @@ WEEKDAY_MORNINGS = CronSchedule(cron="0 9 * * 1-5", timezone="Europe/London")
 
 
 def build() -> RunnerDeployment:
-    """Describe the deployment `train/train`; its schedule is off until it is switched on in the UI."""
+    """Describe the deployment `train/interlock`; its schedule is off until it is switched on in the UI."""
     return RunnerDeployment.from_entrypoint(
         "flows.train.train",
-        name="train",
+        name="interlock",
         description="Release every service that has something new, in the order of their needs. Leaves on time.",
         tags=["interlock", "train"],
         schedules=[DeploymentScheduleCreate(schedule=WEEKDAY_MORNINGS, active=False, slug="weekday-mornings")],
