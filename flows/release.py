@@ -51,10 +51,10 @@ def release(
         plan = prepare(warrant, request, run, desk.service, desk.environments, desk.people, desk.ports)
         show(plan, warrant.release)
         announce(warrant, "started", plan, {}, desk.post, desk.ports)
-        image = build(warrant, plan, desk.ports.source, desk.ports.builder, desk.ports.registry).image
+        built = build(warrant, plan, desk.ports.source, desk.ports.builder, desk.ports.registry)
         for name, asked in plan.build_checks.items():
-            check(warrant, name, asked, plan.trial(image.id), (), desk.ports)
-        artifact = publish(warrant, plan, image, desk.ports.builder, desk.ports.registry)
+            check(warrant, name, asked, plan.trial(built.image, built.published), (), desk.ports)
+        artifact = publish(warrant, plan, built.image, desk.ports.builder, desk.ports.registry)
         enter(warrant, "built")
     for stage in remaining(warrant, plan):
         roll_out(warrant, plan, stage, artifact, desk)

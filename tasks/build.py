@@ -26,7 +26,7 @@ def build(warrant: Warrant, plan: Plan, source: Source, builder: Builder, regist
                 f"{plan.repository}:{plan.version} was built from {published.commit[:12]}, not {plan.commit.sha[:12]}",
                 "a published version never changes: tag this commit with the next version",
             )
-        return Built(image=Image(id=published.image))
+        return Built(image=Image(id=published.image), published=published)
     recipe = Recipe(
         service=plan.service,
         version=plan.version,

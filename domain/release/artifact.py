@@ -36,7 +36,7 @@ class Image(Value):
 
 
 class Artifact(Value):
-    """A published image: the only thing that is ever deployed."""
+    """A published image: the only thing that is ever deployed. (Checks of the build stage run one that is not yet.)"""
 
     repository: str = Field(description="registry host and path, no tag")
     version: str
@@ -46,8 +46,8 @@ class Artifact(Value):
 
     @property
     def reference(self) -> str:
-        """Name it by digest, never by tag."""
-        return f"{self.repository}@{self.digest}"
+        """Name it by digest, never by tag; before it is published it has no manifest yet, and its id must do."""
+        return self.image if self.digest == self.image else f"{self.repository}@{self.digest}"
 
 
 class Deployment(Value):

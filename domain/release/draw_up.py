@@ -101,12 +101,21 @@ def _stage(service: Service, environment: Environment, source: SourceFacts, hist
         ramp=tuple(100 * share for share in shares),
         judged=judged,
         schema_steps=steps,
-        config=placement.config,
+        config={**_profile_config(environment), **placement.config},
         checks=_checks(service, environment.name),
         database=placement.database,
         previous=previous,
         way_back=_way_back(previous, steps),
     )
+
+
+def _profile_config(environment: Environment) -> dict[str, str]:
+    """Hand the profile to the service as variables; the service's own values win."""
+    return {
+        "DEBUG": str(environment.debug).lower(),
+        "LOG_LEVEL": environment.log_level,
+        "EXTERNAL_APIS": environment.external_apis,
+    }
 
 
 def _schema_steps(

@@ -8,9 +8,10 @@ from domain.value import Value
 
 
 class Built(Value):
-    """The image of a plan."""
+    """The image of a plan, and the artifact when this version was published before."""
 
     image: Image
+    published: Artifact | None = None
 
 
 class Checked(Value):

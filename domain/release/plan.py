@@ -6,7 +6,7 @@ from pydantic import Field
 
 from domain.canonical import sha256
 from domain.environment.profile import Environment, Resources
-from domain.release.artifact import Artifact, Commit, Deployment
+from domain.release.artifact import Artifact, Commit, Deployment, Image
 from domain.release.route import BasisPoints, Slot, other
 from domain.release.service import BuildSpec, Check, Criteria, Runtime, SchemaSpec, SuccessMetric
 from domain.schema.migration import Migration
@@ -101,16 +101,16 @@ class Plan(Value):
         """Find the stage of an environment; KeyError when the plan has none."""
         return {stage.environment: stage for stage in self.stages}[environment]
 
-    def trial(self, image: str) -> Deployment:
-        """Describe a one-off run of the built image, before anything is published: for checks of the build stage."""
-        unpublished = Artifact(repository=self.repository, version=self.version, digest=image, image=image)
+    def trial(self, image: Image, published: Artifact | None = None) -> Deployment:
+        """Describe a one-off run of the built image for checks of the build stage, usually before it is published."""
+        unpublished = Artifact(repository=self.repository, version=self.version, digest=image.id, image=image.id)
         return Deployment(
             service=self.service,
             environment="build",
             release="build",
             version=self.version,
             slot="blue",
-            artifact=unpublished,
+            artifact=published or unpublished,
             replicas=1,
             resources=Resources(cpus=1.0, memory="512m"),
             runtime=self.runtime,
