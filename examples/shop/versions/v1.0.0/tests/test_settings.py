@@ -2,9 +2,8 @@
 
 import json
 import logging
-import tempfile
 import unittest
-from pathlib import Path
+from unittest.mock import patch
 
 from shop.log import JsonLines
 from shop.settings import Settings
@@ -24,12 +23,9 @@ class Reading(unittest.TestCase):
             self.assertIn(name, str(caught.exception))
 
     def test_a_secret_file_is_read_each_time(self) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder, "url")
-            settings = Settings.read({"DATABASE_URL_FILE": str(file)})
-            for url in ("postgresql://old", "postgresql://new"):
-                file.write_text(url + "\n")
-                self.assertEqual(settings.conninfo(), url)
+        settings = Settings.read({"DATABASE_URL_FILE": "/run/secrets/url"})
+        with patch("pathlib.Path.read_text", side_effect=["postgresql://old\n", "postgresql://new\n"]):
+            self.assertEqual([settings.conninfo(), settings.conninfo()], ["postgresql://old", "postgresql://new"])
 
 
 class Logging(unittest.TestCase):

@@ -9,6 +9,8 @@ from uuid import uuid4
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -114,14 +116,25 @@ def application(settings: Settings) -> Starlette:
             Route("/api/orders", shop.order),
             Route("/api/orders/{id:int}", shop.order),
         ],
-        exception_handlers={
-            Wrong: lambda _, error: _sorry(422, str(error)),
-            Unavailable: lambda _, __: _sorry(503, "the database does not answer; try again"),
-            HTTPException: lambda _, error: _sorry(error.status_code, error.detail),
-            Exception: lambda _, __: _sorry(500, "that is our fault; it is in the log"),
-        },
+        exception_handlers={HTTPException: _sorry},
+        # A handler for Exception goes here and not above: there, Starlette answers and then raises all the same, upon
+        # which uvicorn cuts the connection, and the next request on it is lost.
+        middleware=[Middleware(ExceptionMiddleware, handlers={Exception: _sorry})],
     )
 
 
-def _sorry(status: int, text: str) -> JSONResponse:
-    return JSONResponse({"error": text}, status_code=status)
+async def _sorry(request: Request, error: Exception) -> Response:
+    about = {"method": request.method, "path": request.url.path}
+    headers = None
+    match error:
+        case Wrong():
+            status, text = 422, str(error)
+        case HTTPException():
+            status, text, headers = error.status_code, error.detail, error.headers
+        case Unavailable():
+            status, text = 503, "the database does not answer; try again"
+            log.warning("no database: %s", error, extra={"fields": about})
+        case _:
+            status, text = 500, "that is our fault; it is in the log"
+            log.error("a request failed", exc_info=error, extra={"fields": about})
+    return JSONResponse({"error": text}, status_code=status, headers=headers)
