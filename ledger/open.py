@@ -4,6 +4,7 @@ Writers take turns: SQLite by BEGIN IMMEDIATE, PostgreSQL by a transaction-scope
 """
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +44,7 @@ _CLOCK = {
         "to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')",
     ),
 }
+_BUSY_TIMEOUT = 30.0  # seconds that SQLite waits for another writer
 _WRITERS_LOCK = text("select pg_advisory_xact_lock(7314851)")  # any number; every Interlock must use the same one
 
 
@@ -120,7 +122,7 @@ def _sqlite(url: URL) -> Engine:
         poolclass=QueuePool,
         pool_size=1 if memory else 5,  # a database in memory is its connection: threads share it in turn
         max_overflow=0 if memory else 10,
-        connect_args={"check_same_thread": False, "timeout": 30.0},  # the time-out is SQLite's busy_timeout
+        connect_args={"check_same_thread": False, "timeout": _BUSY_TIMEOUT},
         hide_parameters=True,
     )
     event.listen(engine, "connect", _prepare_sqlite)
@@ -130,8 +132,21 @@ def _sqlite(url: URL) -> Engine:
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
     connection.isolation_level = None  # no BEGIN of the driver's own: _begin_sqlite says which
-    connection.execute("pragma journal_mode = wal")
     connection.execute("pragma synchronous = full")  # a fact that was acknowledged survives a power cut
+    give_up = time.monotonic() + _BUSY_TIMEOUT
+    while not _switched_to_wal(connection, last_try=time.monotonic() > give_up):
+        time.sleep(0.02)
+
+
+def _switched_to_wal(connection: sqlite3.Connection, last_try: bool) -> bool:
+    """Turn on the write-ahead log; SQLite itself does not wait here when another process opens the same new file."""
+    try:
+        connection.execute("pragma journal_mode = wal")
+    except sqlite3.OperationalError as error:
+        if last_try or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    return True
 
 
 def _begin_sqlite(connection: Connection) -> None:

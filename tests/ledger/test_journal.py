@@ -1,0 +1,246 @@
+"""The journal: only legal facts, in one unforked chain, for ever."""
+
+import itertools
+import math
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy.exc import DBAPIError
+
+from domain.canary.tick import Cell, Tick
+from domain.canary.verdict import Verdict
+from domain.errors import Invalid, Refused, Unavailable
+from domain.facts import Done, Entered, Intended, Judged, Looked, Phase, Planned
+from domain.release.plan import Plan
+from domain.release.state import NEXT
+from ledger.journal import SqlJournal
+from ledger.open import Ledger, open_ledger
+from ledger.verify import GENESIS, verify
+
+WHO = {"actor": "ada", "release": "shop-1", "service": "shop"}
+
+
+@pytest.fixture
+def journal(ledger: Ledger) -> SqlJournal:
+    return SqlJournal(ledger)
+
+
+def test_facts_come_back_as_they_were_written(journal: SqlJournal) -> None:
+    cell = Cell(arm="candidate", replica="shop-2", requests=3, bad=1, histogram={40: 2, 97: 1})
+    looked = Looked(share=500, next_share=2500, tick=Tick(second=7, cells=(cell,)))
+    done = Done(key="k", verb="build", outcome={"text": 'ä "quoted" \n \x00 \u2028', "nothing": None, "one": 1.5})
+    written = (
+        journal.append(looked, **WHO, environment="production"),
+        journal.append(done, **WHO, environment="staging"),
+    )
+    assert journal.entries() == written
+    assert [entry.fact for entry in written] == [looked, done]
+    assert [entry.seq for entry in written] == [1, 2]
+    assert [entry.previous for entry in written] == [GENESIS, written[0].hash]
+
+
+def test_a_plan_comes_back_with_the_hash_it_had(journal: SqlJournal) -> None:
+    plan = Plan.model_validate(
+        {
+            "service": "shop",
+            "version": "1.2.0",
+            "commit": {"sha": "c" * 40, "author": "ada", "subject": "feat: x", "at": "2026-01-02T03:04:05Z"},
+            "request": {"service": "shop", "ref": "main", "environments": ["dev"], "requester": "ada"},
+            "build": {},
+            "repository": "localhost:5000/shop",
+            "runtime": {},
+            "schema": {},
+            "criteria": {},
+            "success": [],
+            "stages": [],
+        }
+    )
+    journal.append(Planned(plan=plan, hash=plan.hash), **WHO)
+    (entry,) = journal.entries(kinds=("planned",))
+    assert isinstance(entry.fact, Planned)
+    assert entry.fact.plan == plan
+    assert entry.fact.plan.hash == plan.hash
+
+
+def test_the_time_is_the_databases_in_utc(journal: SqlJournal) -> None:
+    at = journal.append(Entered(phase="planned"), **WHO).at
+    assert at.endswith("Z")
+    assert len(at) == len("2026-01-02T03:04:05.678Z")
+    assert abs((datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds()) < 3600
+
+
+def test_every_filter_that_is_given_must_match(journal: SqlJournal) -> None:
+    for release, service, environment, kind in itertools.product("ab", ("shop", "cart"), ("dev", "prod"), (0, 1)):
+        fact = Intended(key="k", verb="v") if kind else Done(key="k", verb="v", outcome={})
+        journal.append(fact, actor="ada", release=release, service=service, environment=environment)
+    assert len(journal.entries()) == 16
+    assert {entry.release for entry in journal.entries(release="a")} == {"a"}
+    assert len(journal.entries(release="a", kinds=("done",))) == 4
+    assert len(journal.entries(kinds=("done", "intended"))) == 16
+    assert [e.seq for e in journal.entries(service="cart", environment="prod", after=8)] == [15, 16]
+    (one,) = journal.entries(release="b", service="shop", environment="dev", kinds=("intended",))
+    assert one.fact == Intended(key="k", verb="v")
+
+
+def test_a_fact_that_could_not_be_read_back_is_not_written(journal: SqlJournal) -> None:
+    with pytest.raises(Invalid, match="cannot be kept"):
+        journal.append(Judged(share=1, verdict=Verdict(decision="hold", reasons=(), numbers={"x": math.nan})), **WHO)
+    assert journal.entries() == ()
+
+
+def test_another_releases_past_does_not_matter(journal: SqlJournal) -> None:
+    journal.append(Entered(phase="planned"), **WHO)
+    with pytest.raises(Refused, match="planned cannot become planned"):
+        journal.append(Entered(phase="planned"), **WHO)
+    journal.append(Entered(phase="planned"), **{**WHO, "release": "shop-2"})
+    assert len(journal.entries()) == 2
+
+
+@pytest.fixture(scope="module")
+def in_memory() -> Iterator[SqlJournal]:
+    ledger = open_ledger("sqlite://")
+    yield SqlJournal(ledger)
+    ledger.close()
+
+
+names = itertools.count()
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_only_legal_transitions_are_accepted(in_memory: SqlJournal, data: st.DataObject) -> None:
+    who = {**WHO, "release": f"random-{next(names)}"}
+    path: list[Phase] = []
+    for _ in range(data.draw(st.integers(1, 14), label="length")):
+        legal = NEXT[path[-1]] if path else frozenset({"planned"})
+        likely = sorted(legal) * 3 + list(get_args(Phase))  # mostly forward, or no walk would get far
+        phase: Phase = data.draw(st.sampled_from(likely), label="phase")
+        if phase in legal:
+            in_memory.append(Entered(phase=phase), **who)
+            path.append(phase)
+        else:
+            with pytest.raises(Refused):
+                in_memory.append(Entered(phase=phase), **who)
+    recorded = [entry.fact for entry in in_memory.entries(release=who["release"])]
+    assert recorded == [Entered(phase=phase) for phase in path]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update journal set actor = 'mallory' where seq = 1",
+        "update journal set actor = actor",
+        "delete from journal where seq = 2",
+        "delete from journal",
+        "truncate journal",
+        "insert or replace into journal select 1, at, 'mallory', release, service, environment, token, kind, body,"
+        " previous, hash from journal where seq = 1",
+        "insert into journal select 7, at, actor, release, service, environment, token, kind, body,"
+        " hash, 'anything' from journal where seq = 2",
+        "insert into journal select 3, at, actor, release, service, environment, token, kind, body,"
+        " 'anything', 'else' from journal where seq = 2",
+    ],
+)
+def test_the_database_itself_refuses_to_change_the_past(
+    journal: SqlJournal, sql: Callable[..., None], statement: str
+) -> None:
+    written = tuple(journal.append(Intended(key=str(n), verb="v"), **WHO) for n in range(2))
+    with pytest.raises(DBAPIError):
+        sql(statement)
+    assert journal.entries() == written
+
+
+@pytest.mark.parametrize("statement", ["update journal set actor = 'm'", "delete from journal", "truncate journal"])
+def test_the_refusal_says_why(journal: SqlJournal, sql: Callable[..., None], statement: str, url: str) -> None:
+    journal.append(Entered(phase="planned"), **WHO)
+    reason = "syntax error" if "sqlite" in url and "truncate" in statement else "the journal is append-only"
+    with pytest.raises(DBAPIError, match=reason):
+        sql(statement)
+
+
+def test_eight_threads_append_one_chain_without_gaps_or_forks(journal: SqlJournal) -> None:
+    def write(thread: int) -> list[int]:
+        who = {**WHO, "release": f"shop-{thread}"}
+        return [journal.append(Intended(key=str(n), verb="v"), **who).seq for n in range(15)]
+
+    with ThreadPoolExecutor(8) as threads:
+        given_out = sorted(itertools.chain.from_iterable(threads.map(write, range(8))))
+    assert given_out == list(range(1, 121))
+    assert [row.seq for row in journal.rows()] == given_out
+    assert verify(journal.rows()) == ()
+
+
+def test_a_restart_continues_the_chain(url: str) -> None:
+    hashes = []
+    for n in range(3):
+        ledger = open_ledger(url)
+        entry = SqlJournal(ledger).append(Intended(key=str(n), verb="v"), **WHO)
+        hashes.append((entry.previous, entry.hash))
+        rows = list(SqlJournal(ledger).rows())
+        ledger.close()
+    assert [previous for previous, _ in hashes] == [GENESIS, hashes[0][1], hashes[1][1]]
+    assert verify(rows) == ()
+
+
+def test_many_may_open_a_new_ledger_at_once(url: str) -> None:
+    start = threading.Barrier(8)
+
+    def open_and_write(thread: int) -> int:
+        start.wait()
+        ledger = open_ledger(url)
+        seq = SqlJournal(ledger).append(Intended(key=str(thread), verb="v"), **WHO).seq
+        ledger.close()
+        return seq
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sorted(threads.map(open_and_write, range(8))) == list(range(1, 9))
+
+
+def test_rows_are_read_across_pages(journal: SqlJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ledger.journal._PAGE", 3)
+    for n in range(7):
+        journal.append(Intended(key=str(n), verb="v"), **WHO)
+    assert [row.seq for row in journal.rows()] == [1, 2, 3, 4, 5, 6, 7]
+    assert [row.seq for row in journal.rows(after=1)] == [2, 3, 4, 5, 6, 7]
+
+
+def test_a_ledger_of_a_newer_interlock_is_left_alone(ledger: Ledger, url: str, sql: Callable[..., None]) -> None:
+    sql("insert into upgrade values ('m999_from_the_future')")
+    with pytest.raises(Invalid, match="m999_from_the_future"):
+        open_ledger(url)
+
+
+@pytest.mark.parametrize("wrong", ["mysql://root:hunter2@db/x", "not a url with hunter2"])
+def test_another_kind_of_url_is_invalid_and_not_repeated(wrong: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        open_ledger(wrong)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_file_that_is_no_database_is_invalid(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").write_text("a shopping list, long enough to be read as a header: " * 20)
+    with pytest.raises(Invalid, match="not a database"):
+        open_ledger(f"sqlite:///{tmp_path}/ledger.db")
+
+
+def test_a_database_that_does_not_answer_is_unavailable_and_its_password_stays_secret(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable) as caught:
+        open_ledger(f"postgresql://interlock:hunter2@/ledger?host={tmp_path}")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_database_that_is_locked_for_too_long_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ledger.open._BUSY_TIMEOUT", 0.05)
+    first, second = (open_ledger(f"sqlite:///{tmp_path}/ledger.db") for _ in range(2))
+    with first.writing(), pytest.raises(Unavailable, match="locked"):
+        SqlJournal(second).append(Entered(phase="planned"), **WHO)
+    SqlJournal(second).append(Entered(phase="planned"), **WHO)
+    first.close()
+    second.close()

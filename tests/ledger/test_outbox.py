@@ -1,0 +1,137 @@
+"""The outbox: every notice arrives, once as a rule, whatever its channel does meanwhile."""
+
+import threading
+from collections import Counter
+
+import pytest
+
+from adapters.memory.notices import MemoryNotices
+from domain.errors import Invalid, Unavailable
+from ledger.open import Ledger, open_ledger
+from ledger.outbox import MOST_TRIES, Outbox
+
+
+class Unreliable(MemoryNotices):
+    """Loses the first `failures` notices of every key, and counts the attempts."""
+
+    def __init__(self, failures: int = 0) -> None:
+        super().__init__()
+        self.failures, self.attempts, self.lock = failures, Counter[str](), threading.Lock()
+
+    def deliver(self, group: str, title: str, body: str, key: str) -> None:
+        with self.lock:
+            self.attempts[key] += 1
+        if self.attempts[key] <= self.failures:
+            raise Unavailable(f"{group} does not answer")
+        super().deliver(group, title, body, key)
+
+
+@pytest.fixture
+def outbox(ledger: Ledger) -> Outbox:
+    return Outbox(ledger, jitter=lambda: 1.0)
+
+
+def test_a_notice_arrives_once_even_when_it_is_put_in_twice(outbox: Outbox) -> None:
+    notices = Unreliable()
+    for body in ("1.2.0 serves", "something else by now"):
+        outbox.enqueue("shop-1/released/ops", "ops", "shop", body)
+    assert [notice.body for notice in outbox.due(0)] == ["1.2.0 serves"]
+    assert outbox.deliver(notices, now=0) == 1
+    outbox.enqueue("shop-1/released/ops", "ops", "shop", "1.2.0 serves")
+    assert outbox.deliver(notices, now=10_000) == 0
+    assert notices.delivered == {("ops", "shop-1/released/ops"): ("ops", "shop", "1.2.0 serves")}
+
+
+def test_failures_are_tried_again_after_growing_waits_until_it_arrives(outbox: Outbox) -> None:
+    notices = Unreliable(failures=3)
+    outbox.enqueue("k", "ops", "t", "b")
+    attempts = []
+    for now in range(40):
+        before = notices.attempts["k"]
+        outbox.deliver(notices, now)
+        if notices.attempts["k"] > before:
+            attempts.append(now)
+    assert attempts == [0, 2, 6, 14]
+    assert ("ops", "k") in notices.delivered
+    assert outbox.due(1e9) == outbox.dead() == ()
+
+
+def test_jitter_spreads_the_waits(ledger: Ledger) -> None:
+    outbox, notices = Outbox(ledger), Unreliable(failures=1)
+    for n in range(20):
+        outbox.enqueue(str(n), "ops", "t", "b")
+    outbox.deliver(notices, now=100)
+    assert outbox.due(100 + 2 * 0.8 - 0.001) == ()
+    early = len(outbox.due(102))
+    assert 0 < early < 20
+    assert len(outbox.due(100 + 2 * 1.2)) == 20
+
+
+def test_a_notice_that_never_gets_through_is_given_up_and_listed(outbox: Outbox) -> None:
+    notices = Unreliable(failures=99)
+    outbox.enqueue("k", "ops", "t", "b")
+    for now in range(0, 10_000, 400):
+        assert outbox.deliver(notices, now) == 0
+    assert notices.attempts["k"] == MOST_TRIES
+    (dead,) = outbox.dead()
+    assert (dead.key, dead.group, dead.tries, dead.error) == ("k", "ops", MOST_TRIES, "ops does not answer")
+
+
+def test_a_group_without_a_target_is_given_up_at_once_and_blocks_nobody(outbox: Outbox) -> None:
+    outbox.enqueue("1", "nobody", "t", "b")
+    outbox.enqueue("2", "ops", "t", "b")
+    notices = MemoryNotices(groups={"ops"})
+    with pytest.raises(Invalid):
+        notices.deliver("nobody", "t", "b", "1")
+    assert outbox.deliver(notices, now=0) == 1
+    assert [notice.key for notice in outbox.dead()] == ["1"]
+
+
+def test_two_deliverers_do_not_both_send(url: str) -> None:
+    ledgers = [open_ledger(url) for _ in range(2)]
+    for n in range(25):
+        Outbox(ledgers[0]).enqueue(f"{n:02}", "ops", "t", "b")
+    notices, start = Unreliable(), threading.Barrier(2)
+    sent: list[int] = []
+
+    def deliver(ledger: Ledger) -> None:
+        start.wait()
+        sent.append(Outbox(ledger).deliver(notices, now=5))
+
+    threads = [threading.Thread(target=deliver, args=(ledger,)) for ledger in ledgers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(sent) == 25
+    assert set(notices.attempts.values()) == {1}
+    assert len(notices.delivered) == 25
+    for ledger in ledgers:
+        ledger.close()
+
+
+def test_what_a_deliverer_took_with_it_when_it_died_is_sent_later(outbox: Outbox) -> None:
+    class Killed(MemoryNotices):
+        def deliver(self, group: str, title: str, body: str, key: str) -> None:
+            raise KeyboardInterrupt
+
+    outbox.enqueue("k", "ops", "t", "b")
+    with pytest.raises(KeyboardInterrupt):
+        outbox.deliver(Killed(), now=0)
+    notices = Unreliable()
+    assert outbox.deliver(notices, now=10) == 0
+    assert outbox.deliver(notices, now=130) == 1
+    assert notices.attempts["k"] == 1
+
+
+def test_a_late_failure_does_not_undo_what_another_deliverer_sent(outbox: Outbox) -> None:
+    class Slow(MemoryNotices):
+        """Takes so long that the notice is sent by somebody else meanwhile."""
+
+        def deliver(self, group: str, title: str, body: str, key: str) -> None:
+            assert outbox.deliver(Unreliable(), now=1000) == 1
+            raise Unavailable("too late")
+
+    outbox.enqueue("k", "ops", "t", "b")
+    assert outbox.deliver(Slow(), now=0) == 0
+    assert outbox.due(1e9) == outbox.dead() == ()
