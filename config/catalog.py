@@ -68,8 +68,9 @@ def _services(catalog: Catalog, unread: frozenset[str]) -> Iterator[str]:
         file, places = f"services/{name}.yaml", service.environments
         for place in places:
             if environment := catalog.environments.get(place):
-                if environment.after and environment.after not in places:
-                    yield f"{file}: environments.{environment.after}: missing; no release reaches {place} without it"
+                before = environment.after
+                if before in catalog.environments and before not in places:
+                    yield f"{file}: environments.{before}: missing; no release reaches {place} without it"
             elif f"environments/{place}.yaml" not in unread:
                 hint = did_you_mean(place, catalog.environments)
                 yield f"{file}: environments.{place}: there is no such environment; {hint}"

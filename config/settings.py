@@ -36,7 +36,9 @@ def _folder(info: ValidationInfo) -> Path:
 
 
 Location = Annotated[Path, AfterValidator(_from_here)]
-Reference = Annotated[str, Field(pattern=r"^secret://\S+$", description="a secret://… reference, never a value")]
+Reference = Annotated[
+    str, Field(pattern=r"^secret://[a-z0-9-]+/\S+$", description="a secret://… reference, never a value")
+]
 Web = Annotated[str, Field(pattern=r"^https?://\S+$", description="a URL that starts with http:// or https://")]
 Target = Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://\S+$", description="an Apprise URL or a reference to one")]
 DatabaseURL = Annotated[
