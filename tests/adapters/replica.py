@@ -11,7 +11,10 @@ from domain.release.route import Endpoint
 
 
 class Replica(ThreadingHTTPServer):
-    """Answers with its version; `/slow` takes half a second, `/boom` is a 500, `/hang-up` no answer; `healthy` decides /healthz."""
+    """Answers with its version; `healthy` decides /healthz.
+
+    `/slow` takes half a second, `/boom` is a 500, a POST to `/hang-up` has no answer.
+    """
 
     daemon_threads = True
     request_queue_size = 128

@@ -4,6 +4,8 @@ import http.client
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -247,6 +249,23 @@ def test_a_slot_without_live_replicas_is_served_by_the_other(real: World, share:
     route, blue, green = pair(real, share)
     (green if share else blue).stop()
     soon(lambda: versions(route.port, range(5)) == {other: 5})
+
+
+@pytest.mark.real
+def test_a_lone_replica_that_is_killed_takes_few_requests_with_it(real: World) -> None:
+    code = "import signal\nfrom tests.adapters.replica import Replica\n"
+    code += "print(Replica('new', 'v2').server_address[1], flush=True)\nsignal.pause()"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as doomed:
+        assert doomed.stdout is not None
+        lone = Endpoint(name="new", address="127.0.0.1", port=int(doomed.stdout.readline()))
+        route = real.route(blue=(real.start("old").endpoint,), green=(lone,), share=10_000)
+        real.router.apply(route)
+        with Load(route.port, rate=150, mix=[Call("read")]) as load:
+            time.sleep(1)
+            doomed.kill()
+            soon(lambda: load.snapshot().by_version.get("v1", 0) > 150)
+    report = load.stop()
+    assert report.failed < 0.05 * report.sent  # health checks alone would let a quarter fail
 
 
 def soon(true: Callable[[], bool], patience: float = 15) -> None:
