@@ -112,6 +112,7 @@ def _user() -> str | None:
         except KeyError:
             made = subprocess.run(
                 ["useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", USER],
+                check=False,
                 capture_output=True,
                 text=True,
                 timeout=30,
@@ -126,10 +127,15 @@ def _own(path: Path, user: str | None) -> None:
 
 
 def _as(user: str | None, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    group = pwd.getpwnam(user).pw_gid if user else None
-    groups: list[int] | None = [] if user else None
     return subprocess.run(
-        command, user=user, group=group, extra_groups=groups, capture_output=True, text=True, timeout=120
+        command,
+        check=False,
+        user=user,
+        group=pwd.getpwnam(user).pw_gid if user else None,
+        extra_groups=[] if user else None,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
 
 

