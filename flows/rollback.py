@@ -1,6 +1,5 @@
 """Take a release out of an environment again: traffic first, then code and config; never report success unseen."""
 
-from collections.abc import Sequence
 from typing import Annotated
 
 from prefect import flow
@@ -9,8 +8,8 @@ from pydantic import Field
 
 from adapters.connect import connect
 from domain.errors import Invalid
-from domain.facts import Entry
-from domain.release import standing, state
+from domain.release import standing
+from domain.release.state import changing
 from domain.release.way_back import insist_reversible
 from flows.hold import held
 from flows.take_back import take_back
@@ -32,7 +31,7 @@ def rollback(
         raise Invalid(f"requester: {requester!r} is not in people.yaml", "give your name as it stands there")
     entries = desk.journal.entries(service=service, environment=environment)
     release = (
-        release or _under_way(entries, environment) or insist_reversible(standing.fold(entries), service, environment)
+        release or changing(entries, environment) or insist_reversible(standing.fold(entries), service, environment)
     )
     warrant = Warrant(
         journal=desk.journal, leases=desk.leases, release=release, service=service, actor=requester or "interlock"
@@ -40,10 +39,3 @@ def rollback(
     owner = release if inside else f"rollback of {release} by {requester}"
     with held(warrant, environment, desk, f"rollback: {reason}", owner=owner, force=not inside) as here:
         return take_back(here, desk, reason)
-
-
-def _under_way(entries: Sequence[Entry], environment: str) -> str | None:
-    """Find a release that is changing this environment just now, or got stuck in it."""
-    moving = ("deploying", "baking", "rolling back", "stuck")
-    states = state.fold(entries).values()
-    return next((s.release for s in states if s.phase in moving and s.environment == environment), None)

@@ -21,6 +21,7 @@ NEXT: Mapping[Phase, frozenset[Phase]] = {
     "aborted": frozenset(),
 }
 OVER: frozenset[Phase] = frozenset({"released", "rolled back", "aborted"})
+_CHANGING: frozenset[Phase] = frozenset({"deploying", "baking", "rolling back", "stuck"})
 
 
 def insist_legal(history: Sequence[Fact], fact: Fact) -> None:
@@ -78,3 +79,9 @@ def _change(entry: Entry) -> dict[str, str]:
             changed = {"phase": entry.fact.phase, "reason": entry.fact.reason, "changed_at": entry.at}
             return {**changed, **environment}
     return {}
+
+
+def changing(entries: Iterable[Entry], environment: str) -> str | None:
+    """Find the release that is changing an environment just now, or got stuck in it."""
+    states = fold(entries).values()
+    return next((s.release for s in states if s.phase in _CHANGING and s.environment == environment), None)
