@@ -1,0 +1,142 @@
+"""A database, in memory: SQLite, so that SQL really runs, fails and rolls back."""
+
+import hashlib
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from typing import IO
+
+from adapters import postgres_script as script
+from domain.errors import Conflict, Rejected, Unavailable
+from domain.schema.backup import Backup, TableDigest
+from domain.schema.migration import Applied, Migration
+
+_FORMAT = "sqlite image"
+
+
+class MemoryDatabase:
+    """Runs the SQL that SQLite and PostgreSQL share.
+
+    While `holder` names somebody, every lock is theirs and a migration spends its budget at once; while `down` is
+    True nothing answers.
+    """
+
+    def __init__(self) -> None:
+        self.holder = ""
+        self.down = False
+        self._applied: dict[int, Applied] = {}
+        self._link = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+        self._lock = threading.RLock()
+
+    def execute(self, statement: str) -> list[tuple[object, ...]]:
+        """Do what an application would: run one statement, return its rows."""
+        with self._answering():
+            return self._link.execute(statement).fetchall()
+
+    def fingerprint(self) -> str:
+        """Hash the schema; 64 hex digits."""
+        with self._answering():
+            return _fingerprint(self._link)
+
+    def applied(self) -> tuple[Applied, ...]:
+        """List what was applied, in order."""
+        with self._answering():
+            return tuple(self._applied[number] for number in sorted(self._applied))
+
+    def rows(self) -> Mapping[str, int]:
+        """Count the rows of every table."""
+        with self._answering():
+            return {table: digest.rows for table, digest in _digests(self._link).items()}
+
+    def migrate(self, step: Migration, release: str, lock_timeout: float = 0.05, lock_budget: float = 30.0) -> Applied:
+        """Apply one migration; raises Rejected when its SQL fails or somebody holds the locks, Conflict when edited."""
+        script.refuse_own_transactions(step.up, step.label)
+        with self._answering():
+            if known := self._applied.get(step.number):
+                if known.checksum != step.checksum:
+                    raise Conflict(f"{step.label}: {known.release} applied another script", "add a new migration")
+                return known
+            if self.holder:
+                budget = f"no lock within {lock_budget:g} s ({lock_timeout:g} s at a time)"
+                raise Rejected(f"{step.label}: {budget}; nothing was changed\n{self.holder}", "end the transaction")
+            self._run(step)
+            row = Applied(number=step.number, name=step.name, phase=step.phase, checksum=step.checksum, release=release)
+            self._applied[step.number] = row
+            return row
+
+    def backup(self, into: IO[bytes]) -> Backup:
+        """Write an image of the whole database, and digest every table."""
+        with self._answering():
+            try:
+                into.write(self._link.serialize())
+                into.flush()
+            except OSError as error:
+                raise Unavailable("the store is full, or broke off", "free or add space, then try again") from error
+            return Backup(
+                format=_FORMAT,
+                server=sqlite3.sqlite_version,
+                fingerprint=_fingerprint(self._link),
+                tables=_digests(self._link),
+            )
+
+    def verify(self, stored: IO[bytes], backup: Backup) -> None:
+        """Load a stored image beside this database and compare; raises Rejected naming what differs."""
+        with closing(sqlite3.connect(":memory:")) as copy:
+            try:
+                copy.deserialize(stored.read())
+                tables, schema = _digests(copy), _fingerprint(copy)
+            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+                raise Rejected(f"the stored backup is damaged: {error}", "take a new backup") from error
+        names = tables.keys() | backup.tables.keys()
+        problems = sorted(name for name in names if tables.get(name) != backup.tables.get(name))
+        problems += ["the schema"] if schema != backup.fingerprint else []
+        if problems:
+            raise Rejected(f"the restored backup differs in: {', '.join(problems)}", "take a new backup")
+
+    def _run(self, step: Migration) -> None:
+        self._link.execute("begin immediate")
+        try:
+            for statement in script.statements(step.up):
+                self._link.execute(statement.text)
+        except sqlite3.Error as error:
+            self._link.execute("rollback")
+            where = f"{step.label}, line {statement.line}"
+            raise Rejected(f"{where}: {error}; nothing was changed", "mend the migration") from error
+        self._link.execute("commit")
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        if self.down:
+            raise Unavailable("the database in memory is down", "set down = False")
+        with self._lock:
+            yield
+
+
+def _tables(link: sqlite3.Connection) -> list[str]:
+    found = link.execute("select name from sqlite_master where type = 'table' and name not like 'sqlite_%' order by 1")
+    return [name for (name,) in found]
+
+
+def _fingerprint(link: sqlite3.Connection) -> str:
+    columns = {
+        table: sorted(
+            map(repr, link.execute('select name, type, "notnull", dflt_value, pk from pragma_table_xinfo(?)', (table,)))
+        )
+        for table in _tables(link)
+    }
+    others = sorted(map(repr, link.execute("select type, name, sql from sqlite_master where type <> 'table'")))
+    return hashlib.sha256(json.dumps([columns, others]).encode()).hexdigest()
+
+
+def _digests(link: sqlite3.Connection) -> dict[str, TableDigest]:
+    found = {}
+    for table in _tables(link):
+        rows = [hashlib.sha256(repr(row).encode()).digest() for row in link.execute(f'select * from "{table}"')]
+        numbers = [int.from_bytes(row[:8]) for row in rows]
+        xor = 0
+        for number in numbers:
+            xor ^= number
+        found[f"public.{table}"] = TableDigest(rows=len(rows), sum=str(sum(numbers)), xor=str(xor))
+    return found
