@@ -9,7 +9,7 @@ from domain.policy.people import People
 from domain.policy.rules import hold_against
 from domain.release.artifact import Commit
 from domain.release.plan import Plan, Request, Settled, Stage, WayBack, free_slot
-from domain.release.service import Check, Criteria, Service
+from domain.release.service import Check, Criteria, Placement, Service
 from domain.release.version import name as name_version
 from domain.schema.migration import Applied, Migration, pending
 from domain.value import Value
@@ -101,7 +101,7 @@ def _stage(service: Service, environment: Environment, source: SourceFacts, hist
         ramp=tuple(100 * share for share in shares),
         judged=judged,
         schema_steps=steps,
-        config={**_profile_config(environment), **placement.config},
+        config=configuration(environment, placement),
         checks=_checks(service, environment.name),
         database=placement.database,
         previous=previous,
@@ -109,12 +109,13 @@ def _stage(service: Service, environment: Environment, source: SourceFacts, hist
     )
 
 
-def _profile_config(environment: Environment) -> dict[str, str]:
-    """Hand the profile to the service as variables; the service's own values win."""
+def configuration(environment: Environment, placement: Placement) -> dict[str, str]:
+    """List the variables a replica is started with: the profile's, and the service's own, which win."""
     return {
         "DEBUG": str(environment.debug).lower(),
         "LOG_LEVEL": environment.log_level,
         "EXTERNAL_APIS": environment.external_apis,
+        **placement.config,
     }
 
 
