@@ -106,4 +106,4 @@ if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m examples.shop.history TARGET")
     for tag, sha in tags(make_history(Path(sys.argv[1]).absolute())).items():
-        print(tag, sha)  # noqa: T201  (a command prints)
+        print(tag, sha)

@@ -464,6 +464,19 @@ def test_sigterm_lets_the_request_in_flight_finish_and_ends_with_zero(
 
 
 @pytest.mark.real
+def test_a_shop_that_is_busy_is_still_healthy(trees: Mapping[str, Path], data: Data, serve: Serve) -> None:
+    data.up(migrations(trees["v1.4.0"]))
+    with serve("v1.4.0") as shop, psycopg.connect(data.migrator) as link, ThreadPoolExecutor(8) as crowd:
+        link.execute("lock table products in access exclusive mode")
+        waiting = [crowd.submit(shop.web.get, "/api/products") for _ in range(8)]
+        blocked = "select count(*) from pg_locks where not granted and relation = 'products'::regclass"
+        wait(lambda: link.execute(blocked).fetchone() == (4,), shop.process, shop.log)  # all there are
+        assert shop.web.get("/healthz").status_code == 200
+        link.rollback()
+        assert {answer.result().status_code for answer in waiting} == {200}
+
+
+@pytest.mark.real
 def test_broken_connections_are_replaced_before_anybody_notices(
     trees: Mapping[str, Path], data: Data, serve: Serve, cluster: str
 ) -> None:

@@ -20,7 +20,7 @@ class Database:
     psycopg_pool does this and more; it is left out because the shop needs no more.
     """
 
-    def __init__(self, conninfo: Callable[[], str], size: int = 4, patience: float = 3.0) -> None:
+    def __init__(self, conninfo: Callable[[], str], size: int = 4, patience: float = 5.0) -> None:
         self._conninfo = conninfo
         self._patience = patience
         # Last in, first out: at low load one warm connection does the work and the others stay unopened.

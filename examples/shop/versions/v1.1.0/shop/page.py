@@ -78,8 +78,8 @@ def _card(product: Product, headline: str, key: str) -> str:
 <form method="post" action="/orders">
 <input type="hidden" name="key" value="{key}-{product.id}">
 <input type="hidden" name="product_id" value="{product.id}">
+<input name="note" maxlength="{LONGEST_NOTE}" placeholder="Note for packing" aria-label="Note">
 <input type="number" name="quantity" value="1" min="1" max="{min(MOST, product.stock)}" aria-label="Quantity">
-<input name="note" maxlength="{LONGEST_NOTE}" placeholder="A note for the packing table" aria-label="Note">
 <button>Order</button>
 </form>
 </article>

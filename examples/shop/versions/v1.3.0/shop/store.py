@@ -10,10 +10,6 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def ping(self) -> None:
-        """Ask the database for a sign of life."""
-        await self._database.fetch(dict, "select 1 as alive")
-
     async def products(self) -> list[Product]:
         """List what is for sale."""
         return await self._database.fetch(Product, "select id, name, price_cents, stock from products order by id")
