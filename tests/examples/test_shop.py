@@ -537,19 +537,17 @@ def test_the_image_is_built_offline_and_its_unit_check_passes_without_a_network(
     base_image.ensure()
     spec, check = service().build, service().checks["unit"]
     assert isinstance(check, CommandCheck)
-    engine = docker.from_env()
+    engine, mine = docker.from_env(), {"interlock.test": uuid4().hex}
     try:
         image, _ = engine.images.build(
-            path=str(trees["v1.4.0"]), buildargs=spec.args, network_mode="none", rm=True, forcerm=True
+            path=str(trees["v1.4.0"]), buildargs=spec.args, labels=mine, network_mode="none", rm=True, forcerm=True
         )
         try:
-            output = engine.containers.run(
-                image.id, list(check.command), network_mode="none", read_only=True, stderr=True, remove=True
-            )
-            assert b"OK" in output
-            who = engine.containers.run(image.id, ["python3", "-c", "import os; print(os.getuid())"], remove=True)
+            plain = {"labels": mine, "network_mode": "none", "read_only": True, "stderr": True, "remove": True}
+            assert b"OK" in engine.containers.run(image.id, list(check.command), **plain)
+            who = engine.containers.run(image.id, ["python3", "-c", "import os; print(os.getuid())"], **plain)
             assert who.strip() == b"65534"
         finally:
-            engine.images.remove(image.id, noprune=False)
+            engine.images.remove(image.id, noprune=True)  # its lower layers may serve another session's build
     finally:
         engine.close()
