@@ -109,6 +109,11 @@ def store(house: House) -> Store:
     return _store(house.settings, house.secrets)
 
 
+def notices(house: House) -> Notices:
+    """Open the channels to people alone."""
+    return _notices(house.settings, house.secrets)
+
+
 def _repository(service: Service, settings: Settings) -> str:
     named = service.source.repository
     local = settings.sources / named
@@ -135,4 +140,4 @@ def _notices(settings: Settings, secrets: References) -> Notices:
         case FolderNotices(folder=folder):
             return NoticeFolder(folder)
         case AppriseNotices(targets=targets):
-            return Apprise(targets, secrets)
+            return Apprise({str(group): urls for group, urls in targets.items()}, secrets)
