@@ -1,0 +1,244 @@
+"""The house rules that a machine can hold: who may import whom, what things are called, how long they grow."""
+
+import ast
+import importlib.util
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+INNER = {"flows", "tasks", "domain", "adapters", "config", "ledger"}
+OUTER = {"cli", "deployments", "bench"}  # where it starts and is measured: they import anything, nobody imports them
+OURS = INNER | OUTER | {"tests"}
+MAY_IMPORT = {
+    "domain": set[str](),
+    "config": {"domain"},
+    "ledger": {"domain"},
+    "adapters": {"domain"},
+    "tasks": {"domain"},
+    "flows": {"tasks", "domain", "adapters.connect", "config", "ledger"},
+    **dict.fromkeys(OUTER, INNER | OUTER),
+}
+MAY_IMPORT_MORE = {"adapters/connect.py": {"config", "ledger"}}  # the one place that names concrete classes
+
+MAY_IMPORT_PREFECT = OUTER | {"flows"}
+MAY_IMPORT_PREFECT_TOO = {"tasks/step.py"}  # the one decorator that makes a verb a task
+ASKS_THE_WORLD = {
+    *("asyncio", "boto3", "docker", "httpx", "os", "psycopg", "requests"),
+    *("socket", "sqlalchemy", "sqlmodel", "subprocess", "time"),
+}
+LOOKS_AT_THE_CLOCK_OR_A_FILE = {"now", "utcnow", "today", "open", "read_text", "write_text", "print", "input"}
+
+SAYS_NOTHING = {
+    *("base", "common", "core", "handler", "handlers", "helper", "helpers", "manager", "misc"),
+    *("service", "shared", "util", "utils"),
+}
+SAYS_SOMETHING = {"domain/release/service.py"}  # Service is the noun: what is released
+
+LONGEST = {"flows": 80, "tasks": 60, "domain": 250, "config": 250, "ledger": 220, "adapters": 220, "tests": 250}
+LONGEST_FUNCTION = 40
+LONGER = {  # file: (lines at most, why it is better in one piece)
+    "adapters/docker_workload.py": (240, "one Protocol, and the half-made containers that each of its verbs can meet"),
+    "adapters/haproxy.py": (240, "a change of route is one story: open, join, shift, part"),
+    "adapters/postgres_catalog.py": (240, "a third is SQL: what makes two schemas the same"),
+    "adapters/postgres_migrate.py": (300, "a migration that was cut off, and how it is taken up again"),
+    "domain/ports.py": (320, "every port on one page, each method with its promises; Protocols have no bodies"),
+    "flows/ramp.py": (100, "one share of traffic after the other, and what is put up before the first"),
+    "flows/take_back.py": (90, "the way back walked and then looked at"),
+    "ledger/open.py": (260, "two databases side by side, so that a difference between them is seen"),
+    "tasks/approve.py": (90, "a gate is opened, answered and counted by the same rules"),
+    "tasks/back_up.py": (90, "the pipe between dump and store serves nothing else"),
+    "tasks/check.py": (85, "two kinds of check with one kind of evidence"),
+    "tasks/judge.py": (95, "ramp and bake replay the same ticks"),
+    "tasks/prepare.py": (105, "what a plan is drawn up from: source, history, databases"),
+    "tasks/step.py": (230, "the protocol of intent, outcome and re-entry, which every verb goes through"),
+    "tests/adapters/test_router.py": (520, "one contract, then what only real traffic can show"),
+    "tests/adapters/test_secrets.py": (270, "one contract over three kinds of reference, and the mask over the log"),
+    "tests/adapters/test_workload.py": (420, "one contract, then what only a real engine can show"),
+    "tests/examples/test_shop.py": (570, "the example service from its history to its last request"),
+}
+LONGER_FUNCTIONS = {  # file:function: (lines at most, why)
+    "domain/release/draw_up.py:draw_up": (45, "one keyword argument per field of the plan"),
+    "tests/flows/conftest.py:world": (80, "every port in memory, put together once"),
+}
+
+
+def files(*packages: str) -> Iterator[tuple[str, Path]]:
+    """List our Python files by the name they have in this repository."""
+    for package in sorted(packages):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            yield path.relative_to(ROOT).as_posix(), path
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def package(name: str) -> str:
+    return name.partition("/")[0]
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Name every module that a file imports, wherever in the file it does; `from a import b` is a.b."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def inside(module: str, names: set[str]) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for name in names)
+
+
+def functions(path: Path) -> Iterator[Function]:
+    return (node for node in ast.walk(tree(path)) if isinstance(node, Function))
+
+
+def test_imports_go_one_way() -> None:
+    wrong = [
+        f"{name} imports {module}"
+        for name, path in files(*MAY_IMPORT)
+        for module in imported(path)
+        if inside(module, OURS)
+        and not inside(module, {package(name)} | MAY_IMPORT[package(name)] | MAY_IMPORT_MORE.get(name, set()))
+    ]
+    assert wrong == []
+
+
+def test_only_flows_and_the_step_know_prefect() -> None:
+    know = {name for name, path in files(*INNER) if any(inside(module, {"prefect"}) for module in imported(path))}
+    assert {name for name in know - MAY_IMPORT_PREFECT_TOO if package(name) not in MAY_IMPORT_PREFECT} == set()
+
+
+def test_the_domain_asks_nobody() -> None:
+    assert [(name, m) for name, path in files("domain") for m in imported(path) if inside(m, ASKS_THE_WORLD)] == []
+
+
+def test_the_domain_looks_at_no_clock_and_no_file() -> None:
+    called = [
+        (name, node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", ""))
+        for name, path in files("domain")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call)
+    ]
+    assert [call for call in called if call[1] in LOOKS_AT_THE_CLOCK_OR_A_FILE] == []
+
+
+def test_imports_are_absolute() -> None:
+    relative = [
+        f"{name}:{node.lineno}"
+        for name, path in files(*OURS)
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ImportFrom) and node.level
+    ]
+    assert relative == []
+
+
+def test_an_import_inside_a_function_says_why() -> None:
+    silent = [
+        f"{name}:{node.lineno}"
+        for name, path in files(*INNER, *OUTER)
+        for function in functions(path)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        and not reason(path.read_text(encoding="utf-8").splitlines()[(node.end_lineno or node.lineno) - 1])
+    ]
+    assert silent == []
+
+
+def reason(line: str) -> str:
+    """Give what a comment says beyond switching off a check."""
+    return re.sub(r"noqa(: *[A-Z]+\d+(, *[A-Z]+\d+)*)?|type: ignore(\[.*?\])?", "", line.partition("#")[2]).strip(" #")
+
+
+@pytest.mark.parametrize(
+    ("line", "given"),
+    [
+        ("    import bench  # noqa: PLC0415  # only one command needs it", "only one command needs it"),
+        ("    import bench  # noqa: PLC0415, E402", ""),
+        ("    import bench  # type: ignore[import-untyped]", ""),
+        ("    import bench", ""),
+    ],
+)
+def test_a_switched_off_check_is_no_reason(line: str, given: str) -> None:
+    assert reason(line) == given
+
+
+def test_a_name_says_what_is_inside() -> None:
+    last_words = {name: {p.rpartition("_")[2] for p in Path(name).with_suffix("").parts} for name, _ in files(*OURS)}
+    assert {name for name, words in last_words.items() if words & SAYS_NOTHING} == SAYS_SOMETHING
+
+
+def test_no_flow_shadows_a_package_or_the_standard_library() -> None:
+    flows = {path.stem for _, path in files("flows")} - {"__init__"}
+    assert flows & (OURS | sys.stdlib_module_names | packages_distributions().keys()) == set()
+
+
+def test_nothing_installed_has_the_name_of_one_of_our_packages() -> None:
+    assert MAY_IMPORT.keys() & (packages_distributions().keys() | sys.stdlib_module_names) == set()
+
+
+def test_tests_are_no_packages_because_tests_flows_would_become_flows() -> None:
+    assert list((ROOT / "tests").rglob("__init__.py")) == []
+
+
+def test_a_file_can_be_read_in_one_go() -> None:
+    """Split a file over the limit by subject, or name it in LONGER with the reason; one that shrank leaves the list."""
+    lines = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in files(*LONGEST)}
+    long = {name: count for name, count in lines.items() if count > LONGEST[package(name)]}
+    assert {name: count for name, count in long.items() if count > LONGER.get(name, (0, ""))[0]} == {}
+    assert LONGER.keys() - long.keys() == set()
+
+
+def test_a_function_can_be_read_in_one_go() -> None:
+    """The same for functions and LONGER_FUNCTIONS."""
+    long = {
+        f"{name}:{function.name}": lines
+        for name, path in files(*OURS)
+        for function in functions(path)
+        if (lines := (function.end_lineno or 0) - function.lineno + 1) > LONGEST_FUNCTION
+    }
+    assert {name: lines for name, lines in long.items() if lines > LONGER_FUNCTIONS.get(name, (0, ""))[0]} == {}
+    assert LONGER_FUNCTIONS.keys() - long.keys() == set()
+
+
+def hooks() -> dict[str, str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["build-system"]["build-backend"] == "hatchling.build"
+    targets = project["tool"]["hatch"]["build"]["targets"]
+    return {target: targets[target]["hooks"]["custom"]["path"] for target in ("wheel", "sdist")}
+
+
+@pytest.fixture(params=["wheel", "sdist"])
+def build_hook(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Load the hook that pyproject.toml names. Only builds have hatchling, so its base class is stood in for."""
+    interface = ModuleType("hatchling.builders.hooks.plugin.interface")
+    vars(interface)["BuildHookInterface"] = object
+    monkeypatch.setitem(sys.modules, interface.__name__, interface)
+    spec = importlib.util.spec_from_file_location("build_hook", ROOT / hooks()[request.param])
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.EditableOnly()
+
+
+def test_a_package_of_this_house_cannot_be_built(build_hook: Any) -> None:
+    with pytest.raises(RuntimeError, match="uv sync"):
+        build_hook.initialize("standard", {})
+
+
+def test_an_editable_install_can(build_hook: Any) -> None:
+    build_hook.initialize("editable", {})
