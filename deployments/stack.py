@@ -98,7 +98,8 @@ class Stack:
             self._start("registry", f"registry at {settings.registry.url}", self._registry)
             self._start("router", "HAProxy", lambda: haproxy.start(settings.router.folder, settings.router.bind))
             self._start("prefect", f"Prefect at {settings.prefect.ui}", self._prefect)
-            make_history(settings.sources / "shop")
+            if not (settings.sources / "shop").exists():
+                make_history(settings.sources / "shop")
             self._start("runner", "runner of the flows", self._runner)
             return settings
 
