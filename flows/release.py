@@ -1,13 +1,13 @@
 """Release a service: plan, build, prove, publish; then environment by environment, each with its way back."""
 
 from typing import Annotated
+from uuid import uuid4
 
 from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
 from adapters.connect import Desk, connect
-from domain.release import standing
 from domain.release.artifact import Artifact
 from domain.release.plan import Plan, Request, Settled, Stage
 from domain.release.route import other
@@ -22,7 +22,7 @@ from tasks.back_up import back_up
 from tasks.build import build
 from tasks.check import check
 from tasks.deploy import deploy
-from tasks.migrate import migrate
+from tasks.migrate import inspect, migrate
 from tasks.prepare import prepare
 from tasks.publish import publish
 from tasks.record import enter, remaining, settle
@@ -44,7 +44,7 @@ def release(
     resume: Annotated[str, Field(title="Continue", description="id of an interrupted release; else empty")] = "",
 ) -> str:
     """Carry one commit from source to its last environment, or put everything back."""
-    desk, run = connect(service), str(flow_run.get_id())
+    desk, run = connect(service), str(flow_run.get_id() or uuid4())
     wanted = Request(service=service, ref=ref, environments=(to,), requester=requester, reason=reason)
     warrant, request = admit(desk.journal, desk.leases, wanted, desk.environments, run, resume)
     with way_back_set(warrant, desk):
@@ -68,12 +68,13 @@ def roll_out(warrant: Warrant, plan: Plan, stage: Stage, artifact: Artifact, des
         here = approve(inside, plan, stage, artifact, desk)
         enter(here, "deploying")
         back_up(here, stage, database, ports.store)
-        known = standing.fold(desk.journal.entries(service=plan.service, environment=stage.environment)).fingerprint
-        schema = migrate(here, plan, stage, known, database)
+        for item in stage.schema_steps:
+            migrate(here, plan, item, database)
+        schema = inspect(here, database)
         candidate = deploy(here, plan.deployment(stage, artifact, here.release), ports)
         for name, asked in stage.checks.items():
             check(here, name, asked, candidate.deployment, candidate.replicas, ports)
         route = ramp(here, plan, stage, candidate, artifact, desk)
         retire(here, route, other(stage.slot), plan.runtime.drain, plan.service, ports.router, ports.workload)
-        settle(here, Settled(deployment=candidate.deployment, commit=plan.commit.sha, fingerprint=schema.after))
+        settle(here, Settled(deployment=candidate.deployment, commit=plan.commit.sha, fingerprint=schema))
         enter(here, "settled")

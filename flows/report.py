@@ -3,6 +3,7 @@
 from math import isnan
 
 from prefect.artifacts import create_markdown_artifact
+from prefect.runtime import flow_run
 
 from adapters.connect import Desk
 from domain.canary.judge import measured
@@ -19,12 +20,12 @@ from tasks.step import Warrant
 
 def show(plan: Plan, release: str) -> None:
     """Put the plan on the run's page."""
-    create_markdown_artifact(markdown(plan), key=_key("plan", release), description=f"Plan of {release}")
+    _put(markdown(plan), _key("plan", release), f"Plan of {release}")
 
 
 def tell(sentence: str) -> str:
     """Put an outcome on the run's page and return it."""
-    create_markdown_artifact(f"# {sentence}", key="outcome", description=sentence[:200])
+    _put(f"# {sentence}", "outcome", sentence[:200])
     return sentence
 
 
@@ -35,7 +36,7 @@ def conclude(warrant: Warrant, plan: Plan, artifact: Artifact, desk: Desk) -> st
     where = " → ".join(stage.environment for stage in plan.stages)
     text = f"# {plan.service} {plan.version} is released\n\n{where}, `{artifact.reference}`\n\n"
     table = f"| success metric | target | actual | |\n|---|---|---|---|\n{report}\n"
-    create_markdown_artifact(text + table, key=_key("outcome", warrant.release), description="Outcome")
+    _put(text + table, _key("outcome", warrant.release), "Outcome")
     seal(desk)
     announce(warrant, "succeeded", plan, {"report": report}, desk.post, desk.ports)
     return f"{plan.service} {plan.version} is released to {where}"
@@ -63,6 +64,11 @@ def _line(metric: SuccessMetric, actual: float) -> str:
         metric.at_most is None or actual <= metric.at_most
     )
     return f"| {metric.name} | {target} | {actual:.4g} | {'met' if met else 'not met'} |"
+
+
+def _put(text: str, key: str, description: str) -> None:
+    if flow_run.get_id():  # only a run has a page
+        create_markdown_artifact(text, key=key, description=description)
 
 
 def _key(kind: str, release: str) -> str:

@@ -36,6 +36,6 @@ def rollback(
     warrant = Warrant(
         journal=desk.journal, leases=desk.leases, release=release, service=service, actor=requester or "interlock"
     )
-    owner = release if inside else f"rollback of {release} by {requester}"
+    owner = release if inside else f"{release}/rollback by {requester}"
     with held(warrant, environment, desk, f"rollback: {reason}", owner=owner, force=not inside) as here:
         return take_back(here, desk, reason)

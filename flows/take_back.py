@@ -2,11 +2,12 @@
 
 from adapters.connect import Desk
 from domain.errors import Invalid, ReleaseError
+from domain.facts import Intended
 from domain.release import standing
 from domain.release.artifact import Deployment
 from domain.release.plan import Plan, Settled
 from domain.release.recall import plan_of
-from domain.release.route import Route
+from domain.release.route import Route, Slot
 from domain.release.standing import Standing
 from domain.release.way_back import target_of, way_back
 from flows.ramp import endpoints
@@ -47,7 +48,7 @@ def take_back(warrant: Warrant, desk: Desk, reason: str) -> str:
 def walk(warrant: Warrant, stands: Standing, plan: Plan, desk: Desk) -> Route | None:
     """Undo effect after effect; returns the route as it is then."""
     route, ports = stands.route, desk.ports
-    for undo in way_back(stands, warrant.release):
+    for undo in way_back(stands, warrant.release, _begun(warrant, plan, desk)):
         if undo.verb == "restore" and undo.deployment and route:
             again = deploy(warrant, undo.deployment, ports)
             for name, asked in plan.stage(warrant.environment).checks.items():
@@ -80,3 +81,10 @@ def confirm(warrant: Warrant, target: Settled | None, route: Route | None, finge
 def _placed(target: Settled, route: Route) -> Deployment:
     """Say in which slot the version that serves again is."""
     return target.deployment.model_copy(update={"slot": route.leading})
+
+
+def _begun(warrant: Warrant, plan: Plan, desk: Desk) -> Slot | None:
+    """Tell into which slot the release began to deploy here; None when it did not get that far."""
+    entries = desk.journal.entries(release=warrant.release, environment=warrant.environment, kinds=("intended",))
+    began = any(isinstance(entry.fact, Intended) and entry.fact.verb == "deploy" for entry in entries)
+    return plan.stage(warrant.environment).slot if began else None

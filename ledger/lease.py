@@ -18,8 +18,7 @@ from ledger.tables import JOURNAL, LEASE
 class SqlLeases:
     """The Leases port on a ledger; every change of hands is a fact, written in the same transaction.
 
-    Those facts carry the owner as actor and as release, because a lease is held by a release (or, after a take-over,
-    by a person).
+    An owner is a release, or `RELEASE/who acts on it`: the facts carry the owner as actor, and the release as release.
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -66,7 +65,7 @@ class SqlLeases:
             insert(LEASE).values(**lease.model_dump(exclude={"expires_in"}), expires_at=self._ledger.now + ttl)
         )
         fact = LeaseTaken(owner=owner, reason=reason, took_over_from=before.owner if before else None)
-        write(connection, self._ledger, fact, owner, owner, service, environment, token)
+        write(connection, self._ledger, fact, owner, _release(owner), service, environment, token)
         return lease
 
     def renew(self, lease: Lease, ttl: float) -> Lease:
@@ -89,15 +88,17 @@ class SqlLeases:
         """Free the environment; nothing happens when somebody else holds it by now."""
         with self._ledger.writing() as connection:
             if connection.execute(delete(LEASE).where(*_is(lease))).rowcount:
-                who = lease.owner
-                write(
-                    connection, self._ledger, LeaseReturned(), who, who, lease.service, lease.environment, lease.token
-                )
+                who, where = lease.owner, (lease.service, lease.environment)
+                write(connection, self._ledger, LeaseReturned(), who, _release(who), *where, lease.token)
 
     def holder(self, service: str, environment: str) -> Lease | None:
         """Tell who holds it, also when it has expired; None when it is free."""
         with self._ledger.reading() as connection:
             return current(connection, self._ledger, service, environment)
+
+
+def _release(owner: str) -> str:
+    return owner.partition("/")[0]
 
 
 def _is(lease: Lease) -> tuple[ColumnElement[bool], ...]:

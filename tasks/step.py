@@ -16,6 +16,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.context import FlowRunContext
 from prefect.runtime import task_run
 from prefect.tasks import exponential_backoff
 from pydantic import BaseModel
@@ -96,17 +97,47 @@ def worth_retrying(task: Task[..., Any], run: TaskRun, state: State[Any]) -> boo
     return isinstance(state.result(raise_on_failure=False), Unavailable)
 
 
-def look(question: Callable[P, R]) -> Task[P, R]:
-    """Make a task of something that changes nothing: never cached, retried only when Unavailable."""
-    return task(
-        name=question.__name__,
+class Call:
+    """A verb's arguments, closed to Prefect: it would walk through every model in them at every call."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.args, self.kwargs = args, kwargs
+
+    @property
+    def environment(self) -> str:
+        """Name where the verb acts; empty before any environment is touched."""
+        return next((value.environment for value in self.args if isinstance(value, Warrant)), "")
+
+
+def _as_task(verb: Callable[P, R], *, timeout: float | None, retries: int) -> Callable[P, R]:
+    def run(call: Call) -> R:
+        return verb(*call.args, **call.kwargs)
+
+    known = task(
+        name=verb.__name__,
+        description=verb.__doc__,
         task_run_name=_run_name,
         cache_policy=NO_CACHE,
         persist_result=False,
-        retries=3,
+        retries=retries,
         retry_delay_seconds=exponential_backoff(backoff_factor=0.5),
+        retry_jitter_factor=0.5,
         retry_condition_fn=worth_retrying,
-    )(question)
+        timeout_seconds=timeout,
+    )(run)
+
+    @wraps(verb)
+    def start(*args: P.args, **kwargs: P.kwargs) -> R:
+        if FlowRunContext.get() is None:  # a command or a test: the verb is a plain function
+            return verb(*args, **kwargs)
+        return known(Call(*args, **kwargs))
+
+    return start
+
+
+def look(question: Callable[P, R]) -> Callable[P, R]:
+    """Make a task of something that changes nothing: never cached, retried only when Unavailable."""
+    return _as_task(question, timeout=None, retries=3)
 
 
 def step(
@@ -115,29 +146,19 @@ def step(
     observe: Callable[..., T | None] | None = None,
     timeout: float = 900.0,
     retries: int = 3,
-) -> Callable[[Callable[Concatenate[Warrant, P], T]], Task[Concatenate[Warrant, P], T]]:
+) -> Callable[[Callable[Concatenate[Warrant, P], T]], Callable[Concatenate[Warrant, P], T]]:
     """Make a verb a step.
 
     `observe` takes the verb's arguments and returns the outcome if the world already shows it, else None; leave it out
     only where the verb itself looks before it changes anything. `timeout` in seconds.
     """
 
-    def wrap(act: Callable[Concatenate[Warrant, P], T]) -> Task[Concatenate[Warrant, P], T]:
+    def wrap(act: Callable[Concatenate[Warrant, P], T]) -> Callable[Concatenate[Warrant, P], T]:
         @wraps(act)
-        def run(warrant: Warrant, *args: P.args, **kwargs: P.kwargs) -> T:
+        def run(warrant: Warrant, /, *args: P.args, **kwargs: P.kwargs) -> T:
             return carry_out(outcome, act, observe, warrant, *args, **kwargs)
 
-        return task(
-            name=act.__name__,
-            task_run_name=_run_name,
-            cache_policy=NO_CACHE,
-            persist_result=False,
-            retries=retries,
-            retry_delay_seconds=exponential_backoff(backoff_factor=0.5),
-            retry_jitter_factor=0.5,
-            retry_condition_fn=worth_retrying,
-            timeout_seconds=timeout,
-        )(run)
+        return _as_task(run, timeout=timeout, retries=retries)
 
     return wrap
 
@@ -187,7 +208,7 @@ def step_key(environment: str, verb: str, inputs: tuple[Any, ...]) -> str:
 
 def _run_name() -> str:
     """Name the task run as an operator reads it: `deploy · production`."""
-    warrant = task_run.parameters.get("warrant")
-    where = warrant.environment if isinstance(warrant, Warrant) else ""
+    call = task_run.parameters.get("call")
+    where = call.environment if isinstance(call, Call) else ""
     name = str(task_run.task_name).replace("_", " ")
     return f"{name} · {where}" if where else name

@@ -28,6 +28,7 @@ class MemoryDatabase:
         self.down = False
         self._applied: dict[int, Applied] = {}
         self._link = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+        self._link.execute("pragma user_version = 1")  # an empty database has no page, and cannot be serialized
         self._lock = threading.RLock()
 
     def execute(self, statement: str) -> list[tuple[object, ...]]:

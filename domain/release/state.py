@@ -60,6 +60,8 @@ def fold(entries: Iterable[Entry]) -> dict[str, ReleaseState]:
     """Fold entries in order into the state of every release they speak of."""
     states: dict[str, ReleaseState] = {}
     for entry in entries:
+        if entry.release not in states and entry.fact.kind not in ("opened", "planned", "entered"):
+            continue  # a lease that a person took over is no release
         state = states.get(entry.release) or ReleaseState(
             release=entry.release, service=entry.service, opened_at=entry.at
         )

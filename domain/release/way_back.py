@@ -19,8 +19,11 @@ class Undo(Value):
     says: str
 
 
-def way_back(standing: Standing, release: str) -> tuple[Undo, ...]:
+def way_back(standing: Standing, release: str, begun: Slot | None = None) -> tuple[Undo, ...]:
     """List the steps that take a release out of an environment again, in the order they must happen.
+
+    `begun` is the slot into which the release began to deploy: replicas that never became ready are not in the
+    standing, and are retired all the same.
 
     While the release is under way the previous version still runs: traffic goes back in one command, then the
     candidate is retired. Once it has settled, the version before it is started again from its digest first. Where
@@ -30,7 +33,8 @@ def way_back(standing: Standing, release: str) -> tuple[Undo, ...]:
     target = target_of(standing, release)
     candidate = _slot_of(standing, release)
     if candidate is None:
-        return ()
+        unready = begun if begun and standing.slot(begun) is None else None
+        return (Undo(verb="retire", slot=unready, says=f"remove what began in slot {unready}"),) if unready else ()
     if target is None:
         return (Undo(verb="retire", slot=candidate, says=f"retire slot {candidate}: nothing served here before"),)
     steps: list[Undo] = []
