@@ -63,7 +63,7 @@ class Outbox:
 
     def _claim(self, notice: Notice, now: float) -> bool:
         """Count a try and hide the notice from others meanwhile; False when another deliverer was first."""
-        claim = update(OUTBOX).where(*_untouched(notice.key, notice.tries), OUTBOX.c.next_at <= now)
+        claim = update(OUTBOX).where(*_still_due(notice), OUTBOX.c.next_at <= now)
         with self._ledger.writing() as connection:
             return bool(connection.execute(claim.values(tries=notice.tries + 1, next_at=now + _CLAIM)).rowcount)
 
@@ -81,7 +81,7 @@ class Outbox:
 
     def _note(self, notice: Notice, **outcome: object) -> None:
         with self._ledger.writing() as connection:
-            connection.execute(update(OUTBOX).where(*_untouched(notice.key, notice.tries + 1)).values(**outcome))
+            connection.execute(update(OUTBOX).where(*_still_due(notice)).values(**outcome))
 
     def _listed(self, state: str, now: float) -> tuple[Notice, ...]:
         query = (
@@ -97,6 +97,6 @@ class Outbox:
         )
 
 
-def _untouched(key: str, tries: int) -> tuple[ColumnElement[bool], ...]:
-    """Match a notice only as this deliverer last saw it."""
-    return (OUTBOX.c.key == key, OUTBOX.c.state == "due", OUTBOX.c.tries == tries)
+def _still_due(notice: Notice) -> tuple[ColumnElement[bool], ...]:
+    """Match a notice unless another deliverer sent it or gave it up meanwhile."""
+    return OUTBOX.c.key == notice.key, OUTBOX.c.state == "due"

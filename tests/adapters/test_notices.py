@@ -88,7 +88,7 @@ def notices_and_titles(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[
 def test_a_notice_arrives_once_per_key(notices_and_titles: tuple[Notices, Read]) -> None:
     notices, titles = notices_and_titles
     notices.deliver("ops", "shop 1.2.0 serves", "in production", key="shop-1/released")
-    notices.deliver("ops", "shop 1.2.0 serves", "in production", key="shop-1/released")
+    notices.deliver("ops", "the same, told anew", "in production", key="shop-1/released")
     notices.deliver("ops", "shop 1.2.0 was rolled back", "in production", key="shop-1/rolled-back")
     assert sorted(titles()) == ["shop 1.2.0 serves", "shop 1.2.0 was rolled back"]
 
