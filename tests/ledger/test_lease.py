@@ -244,3 +244,9 @@ def test_a_connection_that_is_cut_is_unavailable_once_and_mended_by_itself(postg
         administrator.execute(cut)
         SqlLeases(ledger).check(lease)
     ledger.close()
+
+
+def test_who_acts_on_a_release_holds_the_lease_for_it(leases: SqlLeases, journal: SqlJournal) -> None:
+    leases.give_back(leases.take(*PLACE, "shop-1/rollback by ada", "r", 60))
+    assert [entry.fact.kind for entry in journal.entries(release="shop-1")] == ["lease taken", "lease returned"]
+    assert {entry.actor for entry in journal.entries()} == {"shop-1/rollback by ada"}
