@@ -19,7 +19,7 @@ down: setup  ## stop exactly what `up` started; data stays
 status: setup  ## show what runs, and where
 	@python -m deployments.stack status
 demo: setup  ## a release, an approval, a canary and a way back, on the embedded stack
-	@python -m cli.app demo
+	@python -m examples.demo
 bench: setup  ## measure again every figure that the README states
 	@python -m bench
 docs: setup  ## write the generated pages of docs/ again

@@ -72,7 +72,7 @@ def open_house(settings: Settings | None = None) -> House:
     known = catalog(settings)
     aws = settings.secrets.aws
     secrets = References(settings.secrets.folder, aws)
-    install_redaction(secrets)
+    install_redaction()
     url = settings.ledger.url
     ledger = open_ledger(secrets.resolve(url) if url.startswith("secret://") else url)
     return House(settings, known, secrets, SqlJournal(ledger), SqlLeases(ledger), Outbox(ledger))

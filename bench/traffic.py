@@ -26,6 +26,7 @@ import select
 import subprocess
 import sys
 import time
+import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -38,7 +39,7 @@ _PATIENCE = 60.0  # seconds for the load process to say something
 
 @dataclass(frozen=True)
 class Call:
-    """One kind of request; `{n}` in path and body becomes a random integer in 1..numbers."""
+    """One kind of request; `{n}` becomes a random integer in 1..numbers, `{key}` something never sent before."""
 
     name: str
     method: str = "GET"
@@ -187,6 +188,7 @@ class _Sender:
         self._users, self._fresh, self._timeout = order["users"], order["fresh"], order["timeout"]
         self._mix = [Call(**call) for call in order["mix"]]
         self._random = random.Random(order["seed"])
+        self._keys = random.SystemRandom()  # never the keys of an earlier run with the same seed
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._keep = order["events"]
@@ -283,7 +285,8 @@ class _Sender:
 
     def _request(self, call: Call) -> bytes:
         number = str(self._random.randint(1, call.numbers))
-        path, body = call.path.replace("{n}", number), call.body.replace("{n}", number).encode()
+        path, body = call.path.replace("{n}", number), call.body.replace("{n}", number)
+        body = body.replace("{key}", uuid.UUID(int=self._keys.getrandbits(128)).hex).encode()
         headers = {"Host": self._host, "x-user-id": f"u{self._random.randrange(self._users)}", **call.headers}
         if body or call.method != "GET":
             headers |= {"Content-Type": "application/json", "Content-Length": str(len(body))}

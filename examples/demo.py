@@ -61,6 +61,7 @@ class Story:
     interactive: bool
     chapters: list[Chapter] = field(default_factory=list)
     traffic: Load | None = None
+    read: int = 0
     _before: tuple[int, int] = (0, 0)
 
     @contextmanager
@@ -114,10 +115,10 @@ class Story:
 
     def follow(self, release: str, until: Callable[[str], bool], patience: float = 420) -> str:
         """Print the journal as it grows until the release is in a phase that is wanted; return the phase."""
-        seen, phase, end = 0, "", time.monotonic() + patience
+        phase, end = "", time.monotonic() + patience
         while time.monotonic() < end:
-            for entry in self.house.journal.entries(release=release, after=seen):
-                seen = entry.seq
+            for entry in self.house.journal.entries(release=release, after=self.read):
+                self.read = entry.seq
                 if (said := sentence(entry.fact)) and entry.fact.kind not in ("announced", "lease returned"):
                     where = f"{entry.environment:<11}"
                     CONSOLE.print(f"  [dim]{entry.at[11:19]} {where}[/] {said.splitlines()[0][:140]}", markup=True)
@@ -130,7 +131,8 @@ class Story:
 
     def approve(self, release: str) -> None:
         """Have two people sign, or let the person at the keyboard do it."""
-        self.follow(release, lambda phase: phase == "awaiting approval" or phase in OVER)
+        if self.follow(release, lambda phase: phase == "awaiting approval" or phase in OVER) in OVER:
+            return
         if self.interactive:
             ui = self.house.settings.prefect.ui
             CONSOLE.print(
