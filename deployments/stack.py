@@ -9,10 +9,10 @@ data of every product, and `stack.json`: what was started, as it started.
 import fcntl
 import os
 import shutil
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -20,29 +20,18 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
 
-import httpx
 import typer
-import yaml
 from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
 from adapters.docker_engine import Engine, speaking
+from config.catalog import Catalog
 from config.load import VARIABLE, catalog, load
 from config.settings import HOUSE, Settings
-from deployments.embedded import (
-    base_image,
-    databases,
-    dockerd,
-    haproxy,
-    mark,
-    people,
-    postgres,
-    prefect,
-    process,
-    registry,
-)
-from deployments.embedded.process import Child
+from deployments.embedded import base_image, databases, dockerd, haproxy, mark, people, postgres, prefect, registry
+from deployments.embedded.first_settings import choose_ports, first_settings, free
+from deployments.embedded.process import Child, start, stop
 from domain.errors import Conflict, Invalid, ReleaseError
 from examples.shop.history import make_history
 
@@ -50,12 +39,14 @@ PORTS: Mapping[str, int] = {"postgres": 18432, "registry": 18500, "prefect": 184
 """Where products listen unless somebody else does; the ports of services are in config/services."""
 
 _POLITE: Mapping[str, Callable[[Child], None]] = {"postgres": postgres.stop, "router": haproxy.stop}
-_MADE = ("registry", "router", "prefect", "postgres", "runner", "store", "sources", "notices", "secrets", "keys")
+_FOLDERS = ("keys", "notices", "postgres", "prefect", "registry", "router", "runner", "secrets", "sources", "store")
+_FILES = ("people.yaml", "settings.yaml", "stack.json")
 
 
 class State(BaseModel):
-    """What `stack.json` remembers."""
+    """What `stack.json` remembers: the engine, the ports, and product → process."""
 
+    host: str | None = None
     ports: dict[str, int] = {}
     running: dict[str, Child] = {}
 
@@ -73,34 +64,34 @@ class Stack:
     ) -> None:
         self.folder = folder.absolute()
         self.name = f"interlock-{sha256(str(self.folder).encode()).hexdigest()[:6]}"
-        self.settings_file = self.folder / "settings.yaml"
         self.secrets = self.folder / "secrets"
-        self.state = State()
         self._config = config
-        self._ports = ports
+        self._usual = ports
         self._say = say
+        self._state = State()
 
     def up(self) -> Settings:
         """Start whatever is missing, and return the settings that lead to it.
 
-        Raises Invalid before anything starts when the configuration is wrong or a service's port is taken.
+        Raises Invalid before anything starts when the configuration is wrong or a port that cannot change is taken.
         """
-        with self._alone(), mark.marking(self.name):
-            settings = self._settings()
-            host = settings.engine.host or dockerd.SOCKET
-            self._insist_on_free_ports(settings)
-            self._start("dockerd", "Docker Engine", lambda: dockerd.ensure(self.folder / "dockerd", host))
-            self._say(f"base image {base_image.TAG}")
-            base_image.ensure(host)
-            bridge = self._bridge(host)
-            self._start("postgres", f"PostgreSQL on {self.state.ports['postgres']}", lambda: self._postgres(bridge))
-            self._databases(settings, bridge)
-            self._start("registry", f"registry at {settings.registry.url}", self._registry)
-            self._start("router", "HAProxy", lambda: haproxy.start(settings.router.folder, settings.router.bind))
-            self._start("prefect", f"Prefect at {settings.prefect.ui}", self._prefect)
-            if not (settings.sources / "shop").exists():
-                make_history(settings.sources / "shop")
-            self._start("runner", "runner of the flows", self._runner)
+        with self._alone():
+            settings = self.prepare()
+            known, ports, host = catalog(settings), self._state.ports, self._state.host
+            self._insist_on_free_ports(known)
+            self._start("dockerd", "Docker Engine", lambda: dockerd.ensure(self.folder / "dockerd", host or ""))
+            with mark.marking(self.name), ThreadPoolExecutor(1) as beside:
+                image = beside.submit(base_image.ensure, host)  # 7 s of reading and packing, the first time
+                bridge = self._bridge()
+                self._start("postgres", f"PostgreSQL on {ports['postgres']}", lambda: self._postgres(bridge))
+                databases.ensure_all(self.secrets, port=ports["postgres"], host=bridge, names=_with_database(known))
+                self._start("registry", f"registry on {ports['registry']}", self._registry)
+                self._start("router", "HAProxy", lambda: haproxy.start(settings.router.folder, settings.router.bind))
+                self._start("prefect", f"Prefect on {ports['prefect']}", self._prefect)
+                if not (settings.sources / "shop").exists():
+                    make_history(settings.sources / "shop")
+                self._start("runner", "runner of the flows", self._runner)
+                image.result()
             return settings
 
     def down(self, *, purge: bool = False) -> None:
@@ -110,7 +101,7 @@ class Stack:
         with self._alone():
             for name in ("runner", "prefect", "router"):
                 self._stop(name)
-            self._remove_containers(images=purge)
+            self._clear_engine(images=purge)
             for name in ("registry", "postgres"):
                 self._stop(name)
             mark.stop_all(self.name)
@@ -120,112 +111,78 @@ class Stack:
                 self._purge()
 
     def status(self) -> dict[str, Child | None]:
-        """Tell what runs: product → its process; None: not running."""
+        """Tell what runs: product → its process; None: it was started, and has gone."""
         self._read()
-        return {name: child if child.alive else None for name, child in self.state.running.items()}
+        return {name: child if child.alive else None for name, child in self._state.running.items()}
 
     def environment(self) -> dict[str, str]:
         """Name this stack, and nothing of the caller's own Prefect, to a command or a flow."""
         self._read()
-        return {
-            VARIABLE: str(self.settings_file),
-            **prefect.environment(self.folder / "prefect", self.state.ports["prefect"]),
-        }
+        settings = {VARIABLE: str(self.folder / "settings.yaml")}
+        return settings | prefect.environment(self.folder / "prefect", self._state.ports["prefect"])
 
-    def _settings(self) -> Settings:
-        """Write settings and people unless they are there, and load them."""
+    def prepare(self) -> Settings:
+        """Write settings and people unless they are there, and load them; nothing is started."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._read()
         people.ensure(self.folder / "people.yaml", self.folder / "keys")
-        if not self.settings_file.exists():
-            databases.write(self.settings_file, yaml.safe_dump(self._first_settings(), sort_keys=False))
-        return load(self.settings_file)
+        file = self.folder / "settings.yaml"
+        if not self._state.ports:
+            self._state.ports = choose_ports(self._usual)
+            self._state.host = os.environ.get("DOCKER_HOST", dockerd.SOCKET)
+            self._save()
+        if not file.exists():
+            text = first_settings(self.name, self._config, self._state.host or "", self._state.ports)
+            databases.write(file, text)
+        return load(file)
 
-    def _first_settings(self) -> dict[str, object]:
-        ports = self._choose_ports()
-        return {
-            "stack": self.name,
-            "config": str(self._config),
-            "people": "people.yaml",
-            "sources": "sources",
-            "ledger": {"url": "secret://file/ledger-url"},
-            "engine": {"kind": "docker", "host": os.environ.get("DOCKER_HOST", dockerd.SOCKET)},
-            "registry": {"kind": "oci", "url": f"http://127.0.0.1:{ports['registry']}"},
-            "router": {"kind": "haproxy", "folder": "router"},
-            "store": {"kind": "folder", "folder": "store"},
-            "secrets": {"folder": "secrets"},
-            "notices": {"kind": "folder", "folder": "notices"},
-            "lease": {"ttl": "30s"},
-            "judge": {"period": "1s"},
-            "prefect": {
-                "api": f"http://127.0.0.1:{ports['prefect']}/api",
-                "ui": f"http://127.0.0.1:{ports['prefect']}",
-            },
-        }
-
-    def _choose_ports(self) -> dict[str, int]:
-        """Take the usual port of every product, or the next free one; a stack keeps its ports for life."""
-        for name, usual in self._ports.items():
-            taken = {*self.state.ports.values()}
-            self.state.ports.setdefault(name, next(p for p in range(usual, 65536) if p not in taken and _free(p)))
-        self._save()
-        return self.state.ports
-
-    def _insist_on_free_ports(self, settings: Settings) -> None:
+    def _insist_on_free_ports(self, known: Catalog) -> None:
         """Users know the ports of services, and published images name the registry's: none of them can give way."""
-        wanted = {f"{name} needs": port for name, port in self.state.ports.items() if not self._runs(name)}
+        wanted = {
+            f"the {name} of this stack:": port for name, port in self._state.ports.items() if not self._runs(name)
+        }
         if not self._runs("router"):
-            for service in catalog(settings).services.values():
+            for service in known.services.values():
                 for place, placement in service.environments.items():
                     wanted[f"services/{service.name}.yaml: environments.{place}.port:"] = placement.port
-        problems = [f"{who} port {port}, which is taken" for who, port in wanted.items() if not _free(port)]
+        problems = [f"{who} port {port} is taken" for who, port in wanted.items() if not free(port)]
         if problems:
-            raise Invalid.all(problems, "stop whoever listens there (`ss -ltnp`), or choose other ports")
+            raise Invalid.all(problems, "stop whoever listens there (`ss -ltnp` tells), or choose another port")
 
     def _postgres(self, bridge: str) -> Child:
-        port, word = self.state.ports["postgres"], self.secrets / "postgres-password"
-        postgres.password_in(word)
-        return postgres.start(self.folder / "postgres", port=port, password=word, listen=(bridge,))
-
-    def _databases(self, settings: Settings, bridge: str) -> None:
-        """One database for Prefect, one for the ledger, one for every service and environment that wants one."""
-        port = self.state.ports["postgres"]
-        word = postgres.password_in(self.secrets / "postgres-password")
-        admin = postgres.dsn(port, postgres.SUPERUSER, word, "postgres")
-        for name, driver in (("prefect", "asyncpg"), ("ledger", "psycopg")):
-            url = databases.ensure_own(admin, self.secrets, port=port, name=name)
-            databases.write(self.secrets / f"{name}-url", url.replace("postgresql:", f"postgresql+{driver}:"))
-        for service in catalog(settings).services.values():
-            for place, placement in service.environments.items():
-                if placement.database:
-                    name = f"{service.name}-{place}"
-                    databases.ensure(admin, self.secrets, port=port, name=name, host=bridge)
+        databases.password(self.secrets, postgres.SUPERUSER)
+        word = self.secrets / f"{postgres.SUPERUSER}-password"
+        return postgres.start(
+            self.folder / "postgres", port=self._state.ports["postgres"], password=word, listen=(bridge,)
+        )
 
     def _registry(self) -> Child:
-        return registry.start(self.folder / "registry", self.state.ports["registry"])
+        return registry.start(self.folder / "registry", self._state.ports["registry"])
 
     def _prefect(self) -> Child:
         database = (self.secrets / "prefect-url").read_text()
-        return prefect.start(self.folder / "prefect", database, self.state.ports["prefect"])
+        return prefect.start(self.folder / "prefect", database, self._state.ports["prefect"])
 
     def _runner(self) -> Child:
-        since = datetime.now(UTC)
-        return process.start(
+        since, port = datetime.now(UTC), self._state.ports["prefect"]
+        return start(
             "runner",
             [sys.executable, "-m", "deployments.runner"],
             folder=self.folder / "runner",
-            ready=lambda: _polled(self.state.ports["prefect"], since),
+            ready=lambda: prefect.polled(port, "release/interlock", since),
             env=self.environment(),
         )
 
-    def _bridge(self, host: str) -> str:
+    def _bridge(self) -> str:
         """Find the address of this machine that containers on every network reach."""
         with speaking("looking at Docker's bridge network"):
-            network = Engine(host).api.inspect_network("bridge")["IPAM"]["Config"][0]
+            network = Engine(self._state.host).api.inspect_network("bridge")["IPAM"]["Config"][0]
         return str(network.get("Gateway") or ip_network(network["Subnet"])[1])  # not told: Docker takes the first
 
-    def _remove_containers(self, *, images: bool) -> None:
-        if not dockerd.answers():
+    def _clear_engine(self, *, images: bool) -> None:
+        if not dockerd.answers(self._state.host):
             return
-        api, mine = Engine(None).api, {"label": f"interlock.stack={self.name}"}
+        api, mine = Engine(self._state.host).api, {"label": f"interlock.stack={self.name}"}
         with speaking(f"removing what {self.name} left in the engine"):
             for container in api.containers(all=True, filters=mine):
                 self._say(f"removing container {container['Names'][0].lstrip('/')}")
@@ -237,43 +194,42 @@ class Stack:
 
     def _engine_is_shared(self) -> bool:
         """Tell whether containers that are not ours run on the engine that we started."""
-        return self._runs("dockerd") and bool(Engine(None).api.containers())
+        return self._runs("dockerd") and bool(Engine(self._state.host).api.containers())
 
     def _start(self, name: str, what: str, begin: Callable[[], Child | None]) -> None:
         if self._runs(name):
             return
         begun = time.monotonic()
-        child = begin()
-        if child:
-            self.state.running[name] = child
+        self._say(f"starting {what}")
+        if child := begin():
+            self._state.running[name] = child
             self._save()
-            self._say(f"{what}: up in {time.monotonic() - begun:.1f} s")
+            self._say(f"{what} is up after {time.monotonic() - begun:.1f} s")
 
     def _stop(self, name: str) -> None:
-        child = self.state.running.get(name)
-        if child and child.alive:
+        if self._runs(name):
             self._say(f"stopping {name}")
-            _POLITE.get(name, process.stop)(child)
-        if self.state.running.pop(name, None):
+            _POLITE.get(name, stop)(self._state.running[name])
+        if self._state.running.pop(name, None):
             self._save()
 
     def _runs(self, name: str) -> bool:
-        child = self.state.running.get(name)
+        child = self._state.running.get(name)
         return child is not None and child.alive
 
     def _purge(self) -> None:
-        for name in _MADE:
+        for name in _FOLDERS:
             shutil.rmtree(self.folder / name, ignore_errors=True)
-        for name in ("settings.yaml", "people.yaml", "stack.json"):
+        for name in _FILES:
             (self.folder / name).unlink(missing_ok=True)
-        self.state = State()
+        self._state = State()
 
     def _read(self) -> None:
         with suppress(FileNotFoundError):
-            self.state = State.model_validate_json((self.folder / "stack.json").read_text())
+            self._state = State.model_validate_json((self.folder / "stack.json").read_text())
 
     def _save(self) -> None:
-        databases.write(self.folder / "stack.json", self.state.model_dump_json(indent=2))
+        databases.write(self.folder / "stack.json", self._state.model_dump_json(indent=2))
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -288,26 +244,13 @@ class Stack:
             yield
 
 
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-def _polled(port: int, since: datetime) -> bool:
-    """Tell whether a runner has asked the server for work since then."""
-    try:
-        answer = httpx.get(
-            f"http://127.0.0.1:{port}/api/deployments/name/release/interlock", timeout=5, trust_env=False
-        )
-    except httpx.HTTPError:
-        return False
-    last = answer.json().get("last_polled") if answer.is_success else None
-    return last is not None and datetime.fromisoformat(last) >= since
+def _with_database(known: Catalog) -> list[str]:
+    return [
+        f"{service.name}-{place}"
+        for service in known.services.values()
+        for place, placement in service.environments.items()
+        if placement.database
+    ]
 
 
 app = typer.Typer(add_completion=False, help=__doc__)

@@ -6,6 +6,7 @@ to the database of another environment.
 """
 
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import psycopg
@@ -19,6 +20,22 @@ _RIGHTS = (
     "alter default privileges for role {migrator} grant usage, select on sequences to {app}",
     "alter default privileges for role {migrator} grant usage on schemas to {app}",
 )
+
+
+OWN: Mapping[str, str] = {"prefect": "postgresql+asyncpg", "ledger": "postgresql+psycopg"}
+"""What Interlock itself keeps, and the driver that reads it."""
+
+
+def ensure_all(secrets: Path, *, port: int, host: str, names: Iterable[str]) -> None:
+    """Make sure that Prefect, the ledger and every service-environment in `names` have a database; see `ensure`."""
+    admin = postgres.dsn(port, postgres.SUPERUSER, password(secrets, postgres.SUPERUSER), "postgres")
+    for name, driver in OWN.items():
+        word = password(secrets, name)
+        postgres.role(admin, name, word)
+        postgres.database(admin, name, name)
+        write(secrets / f"{name}-url", postgres.dsn(port, name, word, name).replace("postgresql", driver, 1))
+    for name in names:
+        ensure(admin, secrets, port=port, name=name, host=host)
 
 
 def ensure(admin: str, secrets: Path, *, port: int, name: str, host: str) -> None:
@@ -44,16 +61,9 @@ def ensure(admin: str, secrets: Path, *, port: int, name: str, host: str) -> Non
     write(secrets / f"{name}-app-url", postgres.dsn(port, app, words["app"], database, host))
 
 
-def ensure_own(admin: str, secrets: Path, *, port: int, name: str) -> str:
-    """Make sure that we have a database and a role of this name, and return its URL on this machine."""
-    word = password(secrets, name)
-    postgres.role(admin, name, word)
-    postgres.database(admin, name, name)
-    return postgres.dsn(port, name, word, name)
-
-
 def password(secrets: Path, name: str) -> str:
-    """Read or make the password of a role."""
+    """Read or make the password of a role; the folder is made for its owner alone."""
+    secrets.mkdir(parents=True, exist_ok=True, mode=0o700)
     return postgres.password_in(secrets / f"{name}-password")
 
 

@@ -1,6 +1,7 @@
 """Prefect's server, with a home, a port and a database of its own."""
 
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import httpx
@@ -56,3 +57,14 @@ def healthy(port: int) -> bool:
         return httpx.get(f"http://127.0.0.1:{port}/api/health", timeout=2, trust_env=False).is_success
     except httpx.HTTPError:
         return False
+
+
+def polled(port: int, deployment: str, since: datetime) -> bool:
+    """Tell whether a runner has asked the server for work of `FLOW/NAME` since then."""
+    url = f"http://127.0.0.1:{port}/api/deployments/name/{deployment}"
+    try:
+        answer = httpx.get(url, timeout=5, trust_env=False)
+    except httpx.HTTPError:
+        return False
+    last = answer.json().get("last_polled") if answer.is_success else None
+    return last is not None and datetime.fromisoformat(last) >= since

@@ -33,21 +33,21 @@ def listening(port: int) -> socket.socket:
 
 
 def test_a_taken_port_of_a_service_stops_up_before_anything_starts(idle: Stack) -> None:
-    settings = idle._settings()
+    settings = idle.prepare()
     port = catalog(settings).service("shop").environments["production"].port
     with listening(port), pytest.raises(Invalid) as refused:
         idle.up()
-    assert f"services/shop.yaml: environments.production.port: port {port}, which is taken" in refused.value.message
+    assert f"services/shop.yaml: environments.production.port: port {port} is taken" in refused.value.message
     assert not any(idle.status().values())
     assert not (idle.folder / "postgres").exists()
 
 
 def test_a_product_gives_way_to_whoever_has_its_port_and_keeps_the_new_one(idle: Stack) -> None:
-    usual = idle._ports["registry"]
+    usual = idle._usual["registry"]
     with listening(usual):
-        chosen = idle._settings().registry.url
+        chosen = idle.prepare().registry.url
     assert chosen != f"http://127.0.0.1:{usual}"
-    assert idle._settings().registry.url == chosen
+    assert idle.prepare().registry.url == chosen
 
 
 def test_a_wrong_configuration_stops_up_before_anything_starts(idle: Stack) -> None:
@@ -58,11 +58,11 @@ def test_a_wrong_configuration_stops_up_before_anything_starts(idle: Stack) -> N
 
 
 def test_settings_that_somebody_edited_stay(idle: Stack) -> None:
-    idle._settings()
-    text = idle.settings_file.read_text().replace("period: 1s", "period: 3s")
-    idle.settings_file.write_text(text)
-    assert idle._settings().judge.period == 3
-    assert idle.settings_file.stat().st_mode & 0o777 == 0o600
+    idle.prepare()
+    file = idle.folder / "settings.yaml"
+    file.write_text(file.read_text().replace("period: 1s", "period: 3s"))
+    assert idle.prepare().judge.period == 3
+    assert file.stat().st_mode & 0o777 == 0o600
 
 
 def test_two_ups_of_one_folder_do_not_race(idle: Stack) -> None:
@@ -84,7 +84,7 @@ def test_everyone_has_a_key_of_their_own_and_keeps_it(tmp_path: Path) -> None:
 
 
 def test_the_people_can_fill_every_seat_and_the_requester_none(idle: Stack) -> None:
-    known = catalog(idle._settings())
+    known = catalog(idle.prepare())
     wanted = {role for profile in known.environments.values() for seat in profile.seats for role in seat}
     held = {person.name: set(person.roles) & wanted for person in known.people.people}
     assert set().union(*held.values()) == wanted
