@@ -62,10 +62,15 @@ LONGER = {  # file: (lines at most, why it is better in one piece)
     "tasks/judge.py": (95, "ramp and bake replay the same ticks"),
     "tasks/prepare.py": (105, "what a plan is drawn up from: source, history, databases"),
     "tasks/step.py": (230, "the protocol of intent, outcome and re-entry, which every verb goes through"),
+    "tests/adapters/test_database.py": (
+        780,
+        "one contract, then locks, crashes and damaged backups on a real PostgreSQL",
+    ),
     "tests/adapters/test_router.py": (520, "one contract, then what only real traffic can show"),
     "tests/adapters/test_secrets.py": (270, "one contract over three kinds of reference, and the mask over the log"),
     "tests/adapters/test_workload.py": (420, "one contract, then what only a real engine can show"),
     "tests/examples/test_shop.py": (570, "the example service from its history to its last request"),
+    "tests/ledger/test_lease.py": (270, "one contract over both databases"),
 }
 LONGER_FUNCTIONS = {  # file:function: (lines at most, why)
     "domain/release/draw_up.py:draw_up": (45, "one keyword argument per field of the plan"),
