@@ -188,7 +188,6 @@ class _Sender:
         self._users, self._fresh, self._timeout = order["users"], order["fresh"], order["timeout"]
         self._mix = [Call(**call) for call in order["mix"]]
         self._random = random.Random(order["seed"])
-        self._keys = random.SystemRandom()  # never the keys of an earlier run with the same seed
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._keep = order["events"]
@@ -286,12 +285,12 @@ class _Sender:
     def _request(self, call: Call) -> bytes:
         number = str(self._random.randint(1, call.numbers))
         path, body = call.path.replace("{n}", number), call.body.replace("{n}", number)
-        body = body.replace("{key}", uuid.UUID(int=self._keys.getrandbits(128)).hex).encode()
+        body = body.replace("{key}", uuid.uuid4().hex)  # not from the seed: an earlier load may have had the same
         headers = {"Host": self._host, "x-user-id": f"u{self._random.randrange(self._users)}", **call.headers}
         if body or call.method != "GET":
-            headers |= {"Content-Type": "application/json", "Content-Length": str(len(body))}
+            headers |= {"Content-Type": "application/json", "Content-Length": str(len(body.encode()))}
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        return f"{call.method} {path} HTTP/1.1\r\n{lines}\r\n".encode() + body
+        return f"{call.method} {path} HTTP/1.1\r\n{lines}\r\n".encode() + body.encode()
 
     def _quantile(self, q: float) -> float:
         rank, seen = q * sum(self._latency.values()), 0
