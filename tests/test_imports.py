@@ -57,7 +57,6 @@ LONGER = {  # file: (lines at most, why it is better in one piece)
     "flows/take_back.py": (90, "the way back walked and then looked at"),
     "ledger/open.py": (260, "two databases side by side, so that a difference between them is seen"),
     "tasks/approve.py": (90, "a gate is opened, answered and counted by the same rules"),
-    "tasks/back_up.py": (90, "the pipe between dump and store serves nothing else"),
     "tasks/check.py": (85, "two kinds of check with one kind of evidence"),
     "tasks/judge.py": (95, "ramp and bake replay the same ticks"),
     "tasks/prepare.py": (105, "what a plan is drawn up from: source, history, databases"),
