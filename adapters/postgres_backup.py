@@ -154,8 +154,10 @@ def _running(command: list[str], env: Mapping[str, str]) -> Iterator[tuple["subp
         finally:
             alarm.cancel()
             process.kill()
-            with suppress(BrokenPipeError):
-                process.communicate()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                with suppress(BrokenPipeError):  # what the dead program never read
+                    pipe.close() if pipe else None
 
 
 class _Complaint:

@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import IO
 
+import zstandard
+
 from adapters import postgres_script as script
 from domain.errors import Conflict, Rejected, Unavailable
 from domain.schema.backup import Backup, TableDigest
 from domain.schema.migration import Applied, Migration
 
-_FORMAT = "sqlite image"
+_FORMAT = "sqlite image, zstd"
 
 
 class MemoryDatabase:
@@ -71,7 +73,7 @@ class MemoryDatabase:
         """Write an image of the whole database, and digest every table."""
         with self._answering():
             try:
-                into.write(self._link.serialize())
+                into.write(zstandard.ZstdCompressor(write_checksum=True).compress(self._link.serialize()))
                 into.flush()
             except OSError as error:
                 raise Unavailable("the store is full, or broke off", "free or add space, then try again") from error
@@ -86,9 +88,13 @@ class MemoryDatabase:
         """Load a stored image beside this database and compare; raises Rejected naming what differs."""
         with closing(sqlite3.connect(":memory:")) as copy:
             try:
-                copy.deserialize(stored.read())
+                unpacker = zstandard.ZstdDecompressor().decompressobj()
+                image = unpacker.decompress(stored.read())
+                if not unpacker.eof:
+                    raise Rejected("the stored backup is cut off", "take a new backup")
+                copy.deserialize(image)
                 tables, schema = _digests(copy), _fingerprint(copy)
-            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+            except (sqlite3.DatabaseError, zstandard.ZstdError) as error:
                 raise Rejected(f"the stored backup is damaged: {error}", "take a new backup") from error
         names = tables.keys() | backup.tables.keys()
         problems = sorted(name for name in names if tables.get(name) != backup.tables.get(name))

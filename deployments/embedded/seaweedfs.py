@@ -41,8 +41,8 @@ def start(folder: Path, *, port: int, access_key: str, secret_key: str) -> proce
         "volume.max": 20,
     }
     weed = Path(sys.executable).with_name("weed")
-    command = [str(weed), "server", *(f"-{name}={value}" for name, value in options.items())]
-    return process.start("seaweedfs", command, folder=folder, ready=lambda: _answers(port))
+    command = [str(weed), f"-logdir={folder}", "server", *(f"-{name}={value}" for name, value in options.items())]
+    return process.start("seaweedfs", command, folder=folder, env={"TMPDIR": str(folder)}, ready=lambda: _answers(port))
 
 
 def stop(child: process.Child) -> None:
