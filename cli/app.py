@@ -58,15 +58,10 @@ class Later(TyperCommand):
 class Commands(TyperGroup):
     """The list of commands, and the one place where errors become words and exit codes."""
 
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  # typer's signature
-        """List the commands in the order of the headings."""
-        return list(WORDS)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:  # noqa: ARG002  # typer's signature
-        """Stand in for a command; None when there is no such word."""
-        if (word := WORDS.get(cmd_name)) is None:
-            return None
-        return Later(name=cmd_name, help=word.says, hidden=word.hidden, rich_help_panel=word.panel)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        for name, word in WORDS.items():
+            self.add_command(Later(name=name, help=word.says, hidden=word.hidden, rich_help_panel=word.panel))
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run; exits 0 when it worked, 1 when it failed, 2 when the request was invalid, 3 when it was refused."""

@@ -4,7 +4,6 @@ import secrets
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -32,14 +31,9 @@ _PAUSE, _TRIES = 0.5, 20  # between a release's word that it waits and the quest
 def approve(
     release: options.Release,
     myself: options.Myself = "",
-    key: Annotated[
-        Path | None,
-        typer.Option(envvar="INTERLOCK_KEY", help="Private key; left out: yours in ~/.ssh, or in the agent."),
-    ] = None,
+    key: options.Key = None,
     reject: Annotated[bool, typer.Option("--reject", help="Say no: the release is aborted.")] = False,
-    print_only: Annotated[
-        bool, typer.Option("--print", help="Only print the signed text, to paste into the Prefect form.")
-    ] = False,
+    to_paste: Annotated[bool, typer.Option("--print", help="Only print the text to paste into the form.")] = False,
     yes: options.Yes = False,
     environment: Annotated[str, typer.Option(help="Insist that this environment is asked about.")] = "",
 ) -> None:
@@ -54,13 +48,13 @@ def approve(
     if plan is None or plan.hash != gate.plan:
         raise Conflict(f"{release}: the plan in the journal is not the one in question", "run `interlock verify`")
     person = oneself(myself, house.people)
-    _show(house, entries, gate, plan, show.err if print_only else show.out)
+    _show(house, entries, gate, plan, show.err if to_paste else show.out)
     decision: Literal["approve", "reject"] = "reject" if reject else "approve"
     if not yes:
-        typer.confirm(f"{person.name}: {decision} {gate.question!r} in {gate.environment}?", abort=True, err=print_only)
+        typer.confirm(f"{person.name}: {decision} {gate.question!r} in {gate.environment}?", abort=True, err=to_paste)
     patience = plan.stage(gate.environment).profile.approval_expires
     approval = sign(_statement(gate, decision, person, patience), person, key)
-    if print_only:
+    if to_paste:
         admit(approval, gate, house.people, _now())
         print(approval.text, end="")
         return
@@ -116,6 +110,8 @@ def _show(house: House, entries: Sequence[Entry], gate: Gate, plan: Plan, consol
 def _say_missing(gate: Gate, counted: Quorum, house: House, console: Console) -> None:
     for seat, name in counted.filled.items():
         show.say(f"  ✓ {seat.partition(': ')[2]}: {name}", "green", console)
+    if counted.rejected_by:
+        show.say(f"  ✗ rejected by {counted.rejected_by}", "red", console)
     for roles, names in who_may(gate, counted, house.people):
         show.say(f"  … {roles}: missing; {' or '.join(names) or 'nobody is left who may'}", "yellow", console)
 

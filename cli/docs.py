@@ -15,7 +15,10 @@ _NOTE = "<!-- Written by `make docs` from the help of every command. Edit that. 
 
 @app.command(epilog="Example: `interlock docs`")
 def docs() -> None:
-    """Write the generated pages of docs/ again: cli.md and configuration.md."""
+    """Write the generated pages of docs/ again.
+
+    They are cli.md, from the help of every command, and configuration.md, from reference.yaml and the models.
+    """
     folder = HOUSE / "docs"
     (folder / "cli.md").write_text(render(), encoding="utf-8")
     reference.write(folder / "configuration.md")

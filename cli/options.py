@@ -1,5 +1,6 @@
 """Arguments and options that several commands share."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -26,6 +27,10 @@ Myself = Annotated[
     typer.Option(
         "--as", envvar="INTERLOCK_ME", help="Your name in people.yaml; left out: your git identity.", show_default=False
     ),
+]
+Key = Annotated[
+    Path | None,
+    typer.Option(envvar="INTERLOCK_KEY", help="Private key; left out: yours in ~/.ssh, or in the agent."),
 ]
 Reason = Annotated[str, typer.Option(help="Why; it goes into the record.", show_default=False)]
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the journal until it is over, or waits for you.")]

@@ -82,7 +82,9 @@ def status(
         show.data({**data, "world": seen} if ask else data)
         return
     show.table("serving", ("", "version", "traffic", "since", "by", "digest"), map(_place_row, places), "no services")
-    show.table("under way", ("release", "phase", "since", "next"), map(_moving_row, moving), "under way: nothing")
+    show.say("under way" if moving else "under way: nothing", "bold" if moving else "dim")
+    for it in moving:
+        _show_moving(it)
     lease_table(held)
     if dead:
         show.say(f"{len(dead)} messages were given up: `interlock notices` shows them", "yellow")
@@ -177,9 +179,10 @@ def _place_row(it: Place) -> tuple[str, ...]:
     return where, it.version, share, show.when(it.since), by, it.digest[7:19]
 
 
-def _moving_row(it: UnderWay) -> tuple[str, ...]:
-    phase = f"{it.phase} · {it.environment}" if it.environment else it.phase
-    return f"{it.release} ({it.version})", phase, show.when(it.since), it.next
+def _show_moving(it: UnderWay) -> None:
+    where = f" · {it.environment}" if it.environment else ""
+    show.say(f"{it.release}  {it.version}  {it.phase}{where}  since {show.when(it.since)}")
+    show.say(f"  → {it.next}")
 
 
 def _show_world(seen: Sequence[Seen]) -> None:
