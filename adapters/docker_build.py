@@ -5,6 +5,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 import requests
@@ -15,7 +16,8 @@ from adapters.docker_engine import Engine, speaking
 from domain.errors import Rejected, Unavailable
 from domain.release.artifact import Image, Recipe
 
-_TAIL = 30  # lines of the build's log that an error quotes
+_TAIL = 30  # lines of the build's log that an error quotes, taken from its last 500 pieces
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _REFUSED = re.compile(r"denied|unauthorized|authentication required|forbidden|insufficient_scope|invalid", re.I)
 
 
@@ -33,20 +35,20 @@ class DockerBuild:
         that at most, when a step that is silent till then began just before).
         """
         what = f"building {recipe.service} {recipe.version} ({recipe.commit[:12]})"
-        tail: deque[str] = deque(maxlen=_TAIL)
+        log: deque[str] = deque(maxlen=500)
         built = ""
         with speaking(what):
             try:
                 for line in self._lines(recipe, context):
-                    tail.extend(line.get("stream", "").splitlines())
+                    log.append(line.get("stream", ""))
                     built = line.get("aux", {}).get("ID", built)
                     if said := line.get("error"):
-                        raise _rejected(what, said, tail)
+                        raise _rejected(what, said, log)
             except (urllib3.exceptions.ReadTimeoutError, requests.ReadTimeout, TimeoutError) as error:
-                raise _rejected(what, f"not done after {recipe.timeout:g} s", tail) from error
+                raise _rejected(what, f"not done after {recipe.timeout:g} s", log) from error
             except APIError as error:  # before the first step: no such Dockerfile, or one that does not parse
                 if error.is_client_error() or "dockerfile" in str(error.explanation).lower():
-                    raise _rejected(what, str(error.explanation), tail) from error
+                    raise _rejected(what, str(error.explanation), log) from error
                 raise
         if not built:
             raise Unavailable(f"{what}: the engine's answer ended before the image was named", "build again")
@@ -55,9 +57,12 @@ class DockerBuild:
     def find(self, labels: Mapping[str, str]) -> Image | None:
         """Find the newest image that carries all these labels."""
         with speaking("looking for an image"):
-            rows = self._engine.api.images(filters={"label": [f"{name}={value}" for name, value in labels.items()]})
-        newest = max(rows, key=lambda row: (row["Created"], row["Id"]), default=None)
-        return Image(id=newest["Id"]) if newest else None
+            api = self._engine.api
+            rows = api.images(filters={"label": [f"{name}={value}" for name, value in labels.items()]}, quiet=True)
+            newest = max(
+                rows, key=lambda found: datetime.fromisoformat(api.inspect_image(found)["Created"]), default=None
+            )
+        return Image(id=newest) if newest else None
 
     def push(self, image: Image, repository: str, tag: str) -> str:
         """Upload under a tag; return the manifest digest that the registry accepted.
@@ -98,7 +103,7 @@ class DockerBuild:
                 raise TimeoutError
 
 
-def _rejected(what: str, said: str, tail: deque[str]) -> Rejected:
-    return Rejected(
-        "\n".join([f"{what}: {said.strip()}", *(f"  {line}" for line in tail)]), "mend the Dockerfile or the code"
-    )
+def _rejected(what: str, said: str, log: deque[str]) -> Rejected:
+    lines = [line.rstrip() for line in _COLOUR.sub("", "".join(log)).splitlines() if line.strip()]
+    quoted = "\n".join(f"  {line}" for line in lines[-_TAIL:])
+    return Rejected(f"{what}: {said.strip()}\n{quoted}", "mend the Dockerfile or the code")

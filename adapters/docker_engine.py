@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from typing import Any
 
 import requests
 import urllib3
@@ -42,8 +43,11 @@ class Engine:
         self.host = host
 
     @cached_property
-    def api(self) -> APIClient:
-        """The connection. Raises Unavailable when nothing answers."""
+    def api(self) -> Any:
+        """The connection, a docker.APIClient (its published types lack half its methods' results).
+
+        Raises Unavailable when nothing answers.
+        """
         where = {"base_url": self.host} if self.host else kwargs_from_env()
         with speaking(f"connecting to {where.get('base_url', 'the local Docker Engine')}"):
             api = APIClient(**where, version="auto", timeout=PATIENCE)

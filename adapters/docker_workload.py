@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
 from functools import cached_property, partial
-from typing import Any
 
 import requests
 from docker.errors import APIError, ImageNotFound, NotFound
@@ -44,7 +43,7 @@ class DockerWorkload:
         """Bring up what is missing: a container of the same release, image and config stays, any other is replaced.
 
         Raises Conflict when a newer owner (a higher token) has started replicas here or the digest holds another
-        image, Rejected when the image's command cannot be started, Invalid when a secret cannot be resolved.
+        image, Invalid when a secret cannot be resolved or the image's command cannot be started.
         """
         with speaking(f"starting {deployment.service} {deployment.version} in {deployment.environment}"):
             there = {container.name(row): row for row in self._rows(deployment.service, deployment.environment)}
@@ -84,8 +83,8 @@ class DockerWorkload:
     def run(self, deployment: Deployment, command: Sequence[str], timeout: float) -> CommandResult:
         """Run a command in place of the image's own; `output` is both streams in order, the last 64 KiB.
 
-        A container that an interrupted run of the same command left behind is removed first. Raises Rejected when the
-        time is up or the command cannot be started.
+        A container that an interrupted run of the same command left behind is removed first. Exit code 127: there is
+        no such program (Invalid where the engine has no docker-init). Raises Rejected when the time is up.
         """
         what = f"`{shlex.join(command)}` in {deployment.environment}"
         with speaking(f"running {what}"):
@@ -94,7 +93,7 @@ class DockerWorkload:
             try:
                 image, network = self._image(deployment.artifact), self._network(deployment)
                 made = self._create(deployment, image, network, name, command)
-                self._start(made, what)
+                self._engine.api.start(made)
                 code = self._wait(made, what, timeout)
                 return CommandResult(exit_code=code, output=self._output(made))
             finally:
@@ -104,11 +103,11 @@ class DockerWorkload:
         labels = container.labels(deployment, self._stack)
         if there and container.same(there, labels, deployment.artifact.image):
             if there["State"] != "running":
-                self._start(there["Id"], name)
+                self._engine.api.start(there["Id"])
             return
         if there:
             self._remove(there["Id"])
-        self._start(make(name), name)
+        self._engine.api.start(make(name))
 
     def _create(self, deployment: Deployment, image: Row, network: str, name: str, command: Sequence[str] = ()) -> str:
         api = self._engine.api
@@ -134,14 +133,6 @@ class DockerWorkload:
         if files:
             api.put_archive(made["Id"], "/", files)
         return str(made["Id"])
-
-    def _start(self, made: str, what: str) -> None:
-        try:
-            self._engine.api.start(made)
-        except APIError as error:
-            if error.status_code == 400:  # the program is missing or not executable
-                raise Rejected(f"{what} cannot be started: {error.explanation}", "check the image's command") from error
-            raise
 
     def _remove(self, made: str) -> None:
         with suppress(NotFound):
@@ -194,28 +185,26 @@ class DockerWorkload:
             raise Conflict(f"{reference} is not in the registry", "publish the version again") from error
 
     def _network(self, deployment: Deployment) -> str:
-        """Find or make the environment's network; of two made at the same moment the older one stays."""
-        api, name = self._engine.api, f"interlock-{self._stack}-{deployment.environment}"
+        """Find or make the environment's network.
 
-        def oldest() -> str | None:
-            rows: list[dict[str, Any]] = [row for row in api.networks(names=[name]) if row["Name"] == name]
-            return min(rows, key=lambda row: (row["Created"], row["Id"]))["Id"] if rows else None
-
-        if found := oldest():
-            return found
+        The engine lets two networks have one name, and then takes neither; it never lets two have one bridge. So the
+        bridge is named too (15 characters at most), and of several makers one succeeds.
+        """
+        name, api = f"interlock-{self._stack}-{deployment.environment}", self._engine.api
         labels = {"interlock.stack": self._stack, "interlock.environment": deployment.environment}
-        try:
-            made = api.create_network(name, driver="bridge", labels=labels, check_duplicate=True)["Id"]
-        except APIError as error:
-            if error.status_code != 409:
-                raise
-            made = None
-        kept = oldest()
-        if made and made != kept:
-            api.remove_network(made)
-        if kept is None:
-            raise Unavailable(f"network {name} vanished while it was made", "run again")
-        return kept
+        bridge = {"com.docker.network.bridge.name": f"il-{sha256(labels)[:12]}"}
+        refused = ""
+        for _ in range(100):
+            if found := [row["Id"] for row in api.networks(names=[name]) if row["Name"] == name]:
+                return str(found[0])
+            try:
+                return str(api.create_network(name, driver="bridge", options=bridge, labels=labels)["Id"])
+            except APIError as error:
+                if error.status_code not in (403, 409):
+                    raise
+                refused = str(error.explanation)
+            time.sleep(0.05)  # somebody else has the bridge, and the network shows in a moment
+        raise Unavailable(f"network {name} cannot be made: {refused}", "look at docker network ls")
 
     @cached_property
     def _has_init(self) -> bool:

@@ -20,7 +20,7 @@ from domain.errors import Invalid
 
 TAG = "interlock/python:3.11"
 PACKAGES = ("starlette", "uvicorn", "psycopg[binary]")
-_LABEL = "interlock.base"
+_KEPT = "interlock/base"  # the repository whose tags are content hashes
 _VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
 _HOME = Path("usr/local/lib", _VERSION)
 _CERTIFICATES = Path("etc/ssl/certs/ca-certificates.crt")
@@ -46,7 +46,7 @@ def ensure(host: str | None = None, tag: str = TAG, packages: Sequence[str] = PA
     """Make sure that the engine has the base image under `tag`; return its id.
 
     The image holds the running interpreter in /usr/local, the packages with what they need, a shell (dash) and CA
-    certificates. Its label names the hash of everything in it; an image that already has it is only tagged.
+    certificates. It is made once: a second tag, and the label `interlock.base`, name the hash of everything in it.
     Raises Invalid when a package is not installed here, Unavailable when the engine does not answer.
     """
     api = Engine(host).api
@@ -54,13 +54,13 @@ def ensure(host: str | None = None, tag: str = TAG, packages: Sequence[str] = PA
     with tempfile.TemporaryDirectory(prefix="interlock-base-") as folder, speaking(f"making the base image {tag}"):
         root = Path(folder)
         _fill(root, packages)
-        label = f"{_LABEL}={_fingerprint(root)}"
-        if not api.images(filters={"label": label}):
+        content = _fingerprint(root)
+        if not api.images(f"{_KEPT}:{content}"):
             _compile(root)
-            api.import_image_from_data(_tar(root), repository=name, tag=version, changes=[*_CHANGES, f"LABEL {label}"])
-        newest = max(api.images(filters={"label": label}), key=lambda row: (row["Created"], row["Id"]))
-        api.tag(newest["Id"], name, version)
-        return str(newest["Id"])
+            changes = [*_CHANGES, f"LABEL interlock.base={content}"]
+            api.import_image_from_data(_tar(root), repository=_KEPT, tag=content, changes=changes)
+        api.tag(f"{_KEPT}:{content}", name, version)
+        return str(api.inspect_image(tag)["Id"])
 
 
 def contents(packages: Sequence[str] = PACKAGES) -> bytes:

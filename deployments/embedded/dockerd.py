@@ -1,9 +1,12 @@
 """Debian's dockerd (package docker.io), for machines without an init system that starts it."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from adapters.docker_engine import Engine
+from docker.errors import NotFound
+
+from adapters.docker_engine import Engine, speaking
 from deployments.embedded.process import Child
 from deployments.embedded.process import start as start_process
 from domain.errors import Unavailable
@@ -29,3 +32,18 @@ def ensure(folder: Path, host: str = SOCKET, options: Sequence[str] = ()) -> Chi
         return None
     command = ["dockerd", "--host", host, *options]
     return start_process("dockerd", command, folder=folder, ready=lambda: answers(host))
+
+
+def clear(stack: str, host: str | None = None) -> None:
+    """Remove every container, network and image that carries the label of a stack, and nothing else."""
+    api, labelled = Engine(host).api, {"label": f"interlock.stack={stack}"}
+    with speaking(f"removing what the stack {stack} left on the engine"):
+        for row in api.containers(all=True, filters=labelled):
+            with suppress(NotFound):
+                api.remove_container(row["Id"], force=True, v=True)
+        for row in api.networks(filters=labelled):
+            with suppress(NotFound):
+                api.remove_network(row["Id"])
+        for row in api.images(filters=labelled):
+            with suppress(NotFound):
+                api.remove_image(row["Id"], force=True)

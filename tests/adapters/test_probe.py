@@ -2,6 +2,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -17,10 +18,10 @@ class App(BaseHTTPRequestHandler):
         if self.path == "/dripping":
             self.send_response(200)
             self.end_headers()
-            for _ in range(100):
-                self.wfile.write(b".")
-                self.wfile.flush()
-                time.sleep(0.05)
+            with suppress(ConnectionError):
+                for _ in range(100):
+                    self.wfile.write(b".")
+                    time.sleep(0.05)
         elif self.path == "/elsewhere":
             self.answer(302, "", location="/ok")
         else:

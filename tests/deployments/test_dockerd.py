@@ -1,0 +1,50 @@
+import uuid
+from pathlib import Path
+
+import pytest
+
+from adapters.docker_engine import Engine
+from deployments.embedded import base_image, dockerd
+from deployments.embedded.process import stop
+
+
+@pytest.mark.real
+def test_an_engine_that_answers_is_used_as_it_is(tmp_path: Path) -> None:
+    assert dockerd.answers(dockerd.SOCKET)
+    assert dockerd.ensure(tmp_path) is None
+
+
+@pytest.mark.real
+def test_an_engine_is_started_where_none_answers(tmp_path: Path) -> None:
+    host = f"unix://{tmp_path}/d.sock"
+    own = [f"--data-root={tmp_path}/data", f"--exec-root={tmp_path}/exec", f"--pidfile={tmp_path}/pid"]
+    assert not dockerd.answers(host)
+    child = dockerd.ensure(tmp_path, host, [*own, "--bridge=none", "--iptables=false", "--storage-driver=vfs"])
+    assert child is not None
+    try:
+        assert dockerd.answers(host)
+        assert dockerd.ensure(tmp_path, host) is None
+    finally:
+        stop(child, patience=30)
+    assert not dockerd.answers(host)
+
+
+@pytest.mark.real
+def test_clearing_a_stack_leaves_every_other_stack_alone() -> None:
+    api, image = Engine(None).api, base_image.ensure()
+    stacks = [f"test-{uuid.uuid4().hex[:8]}" for _ in range(2)]
+    for stack in stacks:
+        labels = {"interlock.stack": stack}
+        api.create_network(f"interlock-{stack}-dev", labels=labels)
+        api.create_container(image=image, name=stack, labels=labels)
+
+    def left(stack: str) -> int:
+        labelled = {"label": f"interlock.stack={stack}"}
+        return len(api.containers(all=True, filters=labelled)) + len(api.networks(filters=labelled))
+
+    try:
+        dockerd.clear(stacks[0])
+        assert (left(stacks[0]), left(stacks[1])) == (0, 2)
+    finally:
+        dockerd.clear(stacks[1])
+    assert left(stacks[1]) == 0
