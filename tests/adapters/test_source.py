@@ -203,3 +203,15 @@ def test_a_folder_that_is_no_repository_says_so(tmp_path: Path) -> None:
     (tmp_path / "plain").mkdir()
     with pytest.raises(Invalid, match="not a git repository"):
         Git(str(tmp_path / "plain"), tmp_path).resolve("main")
+
+
+@pytest.mark.real
+def test_the_settings_of_a_machine_do_not_change_the_archive(tmp_path: Path) -> None:
+    record = new_repository(tmp_path / "work")
+    sha = record("a", {"run.sh": "echo 1\n"}, None)
+    source = Git(str(tmp_path / "work"), tmp_path)
+    before = source.archive(sha)
+    for setting in (("core.autocrlf", "true"), ("tar.umask", "0077"), ("log.showSignature", "true")):
+        git(tmp_path / "work", "config", *setting)
+    assert source.archive(sha) == before
+    assert source.resolve("main").subject == "a"
