@@ -169,7 +169,8 @@ class Migrator:
         statements = script.statements(self.step.up)
         if state:
             self._drop_invalid(known)
-        self._record("running", time.monotonic())
+        began = time.monotonic()
+        self._record("running", began)
         try:
             for number, statement in enumerate(statements[self.done :], start=self.done + 1):
                 self._single(statement, in_doubt=state == "running" and number == self.done + 1)
@@ -182,7 +183,7 @@ class Migrator:
             else:
                 self.link.execute("delete from public.interlock_migrations where number = %s", (self.step.number,))
             raise
-        self._update("state", "applied")
+        self._record("applied", began)
 
     def _single(self, statement: script.Statement, *, in_doubt: bool) -> None:
         """Run one statement; `in_doubt`: a migrator died on it, and it may be done already.
