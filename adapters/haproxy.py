@@ -149,12 +149,12 @@ class HAProxy:
         )
 
     def _admit(self, route: Route) -> list[Place]:
-        """Add what is missing at weight 0 and enable what rests; return the places that have not passed their check."""
+        """Add what is missing, enable at weight 0 what rests; return the places that have not passed their check."""
         running = self._look(route.name)
         for place in _places(route):
             name, (_, endpoint) = _name(route.name, place), place
             if place not in running.servers:
-                server = f"{name} {endpoint.address}:{endpoint.port} weight 0 {SERVER_OPTIONS}"
+                server = f"{name} {endpoint.address}:{endpoint.port} {SERVER_OPTIONS}"
                 self._runtime.order(f"add server {server}", "New server registered.")
             if running.rests(place):
                 self._runtime.order(f"set server {name} weight 0; enable health {name}; enable server {name}")
@@ -168,7 +168,7 @@ class HAProxy:
         segments = self._folder.segments(route.name)
         if self._runtime.entries(segments) != route.segments:
             self._runtime.replace(segments, route.segments)
-        self._runtime.order(f"set map {self._folder.split} {route.name} {route.green_share}")
+        self._runtime.order_all(f"set map {self._folder.split} {route.name} {route.green_share}")
         told = self._runtime.entries(self._folder.split).get(route.name)
         if told != str(route.green_share):
             raise Conflict(
@@ -180,11 +180,14 @@ class HAProxy:
         """Drain whoever is not in the route any more, then remove them."""
         leaving = [place for place in self._look(route.name).servers if place not in _places(route)]
         for place in leaving:
-            self._runtime.order(f"set server {_name(route.name, place)} weight 0")
+            self._runtime.order_all(f"set server {_name(route.name, place)} weight 0")
         give_up = time.monotonic() + self._drain
-        while any(self._look(route.name).busy(place) for place in leaving) and time.monotonic() < give_up:
+        while leaving and self._busy(route.name, leaving) and time.monotonic() < give_up:
             time.sleep(_POLL)
         self._remove(route.name, leaving)
+
+    def _busy(self, route: str, places: Iterable[Place]) -> bool:
+        return any(worker.busy(place) for worker in self._runtime.everywhere(route) for place in places)
 
     def _remove(self, route: str, places: Iterable[Place]) -> None:
         """Switch servers off and delete them; those already gone are fine."""

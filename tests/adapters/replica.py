@@ -13,7 +13,7 @@ from domain.release.route import Endpoint
 class Replica(ThreadingHTTPServer):
     """Answers with its version; `healthy` decides /healthz.
 
-    `/slow` takes half a second, `/boom` is a 500, a POST to `/hang-up` has no answer.
+    `/slow` takes half a second (or `?seconds=`), `/boom` is a 500, a POST to `/hang-up` has no answer.
     """
 
     daemon_threads = True
@@ -64,8 +64,9 @@ class _Requests(BaseHTTPRequestHandler):
         """Keep quiet."""
 
     def _answer(self, status: int) -> None:
-        if self.path == "/slow":
-            time.sleep(0.5)
+        path, _, wanted = self.path.partition("?seconds=")
+        if path == "/slow":
+            time.sleep(float(wanted or 0.5))
         body = json.dumps({"id": f"{self.server.name}-{next(self.server.rows)}"}).encode()
         self.send_response(status)
         self.send_header("x-version", self.server.version)

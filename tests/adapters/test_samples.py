@@ -192,7 +192,7 @@ def test_no_answer_is_bad_and_a_client_that_left_is_not(traffic: Traffic) -> Non
     router, route, _, _ = traffic
     with router.samples(route, "green") as samples:
         with socket.create_connection(("127.0.0.1", route.port)) as line:
-            line.sendall(b"GET /slow HTTP/1.1\r\nhost: shop\r\n\r\n")
+            line.sendall(b"POST / HTTP/1.1\r\nhost: shop\r\ncontent-length: 100\r\n\r\nhalf of i")
             time.sleep(0.2)
         left = collect(samples, 1)
         status = ask(route.port, "/hang-up", "", b"{}")
