@@ -18,6 +18,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.responses import SetStateStatus
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL, temporary_settings
 from prefect.utilities.urls import url_for
@@ -80,7 +81,9 @@ def wake(release: str, first: str, prefect: Prefect) -> str:
 def _waiting(client: SyncPrefectClient, release: str, first: str) -> FlowRun | None:
     paused = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED])))
     flow = FlowFilter(name=FlowFilterName(any_=["release"]))
-    found = client.read_flow_runs(flow_filter=flow, flow_run_filter=paused)
+    found = client.read_flow_runs(
+        flow_filter=flow, flow_run_filter=paused, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=200
+    )
     return next((run for run in found if str(run.id) == first or run.parameters.get("resume") == release), None)
 
 

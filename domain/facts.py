@@ -147,6 +147,7 @@ class Announced(Value):
 
     kind: Literal["announced"] = "announced"
     occasion: str
+    about: str = ""
     groups: tuple[str, ...]
 
 

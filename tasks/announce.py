@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from domain.errors import ReleaseError
-from domain.facts import Announced
+from domain.facts import Announced, Entry
 from domain.ports import Notices, Ports
 from domain.release.notice import Occasion, notices
 from domain.release.plan import Plan
@@ -24,7 +24,14 @@ class Post(Protocol):
 
 @look
 def announce(warrant: Warrant, occasion: Occasion, plan: Plan, about: dict[str, str], post: Post, ports: Ports) -> None:
-    """Queue the message of every group and try to deliver; what fails is tried again later from the outbox."""
+    """Queue the message of every group and try to deliver; what fails is tried again later from the outbox.
+
+    Nobody is told the same thing twice, however often a release is entered again.
+    """
+    question = about.get("question", "")
+    earlier = warrant.journal.entries(release=warrant.release, kinds=("announced",))
+    if any(_same(entry, occasion, question, warrant.environment) for entry in earlier):
+        return
     words = {
         "release": warrant.release,
         "service": plan.service,
@@ -35,11 +42,20 @@ def announce(warrant: Warrant, occasion: Occasion, plan: Plan, about: dict[str, 
         "changes": "\n".join(f"- {subject}" for subject in plan.changelog),
         **about,
     }
-    written = notices(occasion, words, f"{warrant.release}/{warrant.environment}/{about.get('question', '')}")
+    written = notices(occasion, words, f"{warrant.release}/{warrant.environment}/{question}")
     for notice in written:
         post.enqueue(notice.key, notice.group, notice.title, notice.body)
-    warrant.record(Announced(occasion=occasion, groups=tuple(notice.group for notice in written)))
+    warrant.record(Announced(occasion=occasion, about=question, groups=tuple(notice.group for notice in written)))
     try:
         post.deliver(ports.notices, ports.clock.now())
     except ReleaseError:
         return  # the outbox keeps them; a release never fails because a channel is down
+
+
+def _same(entry: Entry, occasion: str, question: str, environment: str) -> bool:
+    fact = entry.fact
+    return isinstance(fact, Announced) and (fact.occasion, fact.about, entry.environment) == (
+        occasion,
+        question,
+        environment,
+    )
