@@ -26,7 +26,8 @@ def answers(host: str | None = None) -> bool:
 def ensure(folder: Path, host: str = SOCKET, options: Sequence[str] = ()) -> Child | None:
     """Use the engine that answers at `host`, and return None; else start one there, logging to `folder`.
 
-    `options` go to dockerd; without any it uses its standard paths, as the package would.
+    `options` go to dockerd; without any it uses its standard paths, as the package would. A second engine belongs in
+    a network namespace of its own: with `--bridge=none` it deletes the docker0 of the one that is there.
     """
     if answers(host):
         return None

@@ -128,14 +128,14 @@ def test_an_image_that_was_never_built_cannot_be_pushed(works: Works) -> None:
 
 @pytest.mark.real
 def test_a_failing_step_is_rejected_with_the_end_of_its_log(docker: Docker) -> None:
-    works = Works(docker, MemoryRegistry({}), "shop")
+    works = Works(docker, MemoryRegistry({}), f"shop-{uuid.uuid4().hex[:8]}")
     lines = "RUN i=0; while [ $i -lt 50 ]; do echo line-$i; i=$((i+1)); done; echo the disk is full; exit 7\n"
     with pytest.raises(Rejected) as caught:
         docker.build(works.recipe(), context(Dockerfile=WITH_SHELL + lines))
     assert "the disk is full" in caught.value.message
     assert "code: 7" in caught.value.message
     assert "line-10\n" not in caught.value.message
-    assert docker.find({"interlock.service": "shop"}) is None
+    assert docker.find({"interlock.service": works.name}) is None
 
 
 @pytest.mark.real

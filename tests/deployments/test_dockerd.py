@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import uuid
 from pathlib import Path
 
@@ -5,7 +7,7 @@ import pytest
 
 from adapters.docker_engine import Engine
 from deployments.embedded import base_image, dockerd
-from deployments.embedded.process import stop
+from deployments.embedded.process import Child, stop
 
 
 @pytest.mark.real
@@ -16,17 +18,23 @@ def test_an_engine_that_answers_is_used_as_it_is(tmp_path: Path) -> None:
 
 @pytest.mark.real
 def test_an_engine_is_started_where_none_answers(tmp_path: Path) -> None:
+    """In a network namespace of its own (unshare), so that the machine's engine keeps its bridge."""
     host = f"unix://{tmp_path}/d.sock"
     own = [f"--data-root={tmp_path}/data", f"--exec-root={tmp_path}/exec", f"--pidfile={tmp_path}/pid"]
+    options = [*own, "--bridge=none", "--iptables=false", "--storage-driver=vfs"]
+    asked = f"from deployments.embedded.dockerd import *; print(ensure(Path({str(tmp_path)!r}), {host!r}, {options!r})"
+    command = ["unshare", "--net", sys.executable, "-c", f"{asked}.model_dump_json())"]
+    bridge = Path("/sys/class/net/docker0").exists()
     assert not dockerd.answers(host)
-    child = dockerd.ensure(tmp_path, host, [*own, "--bridge=none", "--iptables=false", "--storage-driver=vfs"])
-    assert child is not None
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    child = Child.model_validate_json(done.stdout)
     try:
         assert dockerd.answers(host)
         assert dockerd.ensure(tmp_path, host) is None
     finally:
         stop(child, patience=30)
     assert not dockerd.answers(host)
+    assert Path("/sys/class/net/docker0").exists() == bridge
 
 
 @pytest.mark.real
