@@ -131,7 +131,7 @@ def _wake(house: House, release: str, entries: Sequence[Entry]) -> None:
         show.say(f"its run was not woken: {error.message}")
         show.say(f"→ interlock release {entries[0].service} --resume {release}")
     else:
-        show.say(f"the release goes on: {url}")
+        show.say(f"its run goes on: {url}")
 
 
 def _now() -> datetime:

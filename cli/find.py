@@ -1,15 +1,17 @@
 """Find what people mean: a release by its name, themselves, and the question that waits for them."""
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable
 from difflib import get_close_matches
 
 from domain.errors import Invalid
-from domain.facts import Entered, Entry
+from domain.facts import Entry, GateOpened
 from domain.policy.approval import Gate, Quorum
 from domain.policy.people import People, Person
 from domain.ports import Journal
-from domain.release.recall import open_gate, request_of, round_of
+from domain.release.recall import request_of
+
+_BESIDE = ("approved", "not counted", "announced", "lease taken", "lease returned")  # what may follow a question
 
 
 def story_of(journal: Journal, release: str) -> tuple[Entry, ...]:
@@ -44,16 +46,10 @@ def _git(key: str) -> str:
     return asked.stdout.strip()
 
 
-def waiting(entries: Sequence[Entry]) -> Gate | None:
-    """Find the question a release waits with just now: before an environment, or where the judge holds."""
-    gate = open_gate(entries)
-    last = next((entry for entry in reversed(entries) if isinstance(entry.fact, Entered)), None)
-    if gate is None or last is None or not isinstance(last.fact, Entered) or last.environment != gate.environment:
-        return None
-    if last.fact.phase == "awaiting approval":
-        return gate
-    holds = last.fact.phase in ("deploying", "baking") and not round_of(entries, gate)[1]
-    return gate if holds else None
+def waiting(entries: Iterable[Entry]) -> Gate | None:
+    """Find the question a release waits with just now: the last one, while nothing happened since but answers."""
+    last = next((entry.fact for entry in reversed(list(entries)) if entry.fact.kind not in _BESIDE), None)
+    return last.gate if isinstance(last, GateOpened) else None
 
 
 def who_may(gate: Gate, counted: Quorum, people: People) -> tuple[tuple[str, tuple[str, ...]], ...]:

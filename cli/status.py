@@ -13,7 +13,7 @@ from cli.find import waiting, who_may
 from cli.lease import held_leases
 from cli.lease import table as lease_table
 from domain.environment.topology import path_to
-from domain.facts import Entry, NowServing
+from domain.facts import NowServing
 from domain.policy.approval import quorum
 from domain.release import standing, state
 from domain.release.recall import approvals_of
@@ -121,14 +121,12 @@ def place(house: House, service: str, environment: str) -> Place:
 
 def under_way(house: House, services: Sequence[str]) -> list[UnderWay]:
     """List releases that are not over; one that was refused before it had a plan never began."""
-    kinds = ("planned", "entered", "gate opened", "approved", "not counted")
     found = []
     for service in services:
-        entries = house.journal.entries(service=service, kinds=kinds)
+        entries = house.journal.entries(service=service, kinds=("planned", "entered"))
         for it in state.fold(entries).values():
             if it.phase is None or it.over:
                 continue
-            own = [entry for entry in entries if entry.release == it.release]
             found.append(
                 UnderWay(
                     release=it.release,
@@ -137,14 +135,15 @@ def under_way(house: House, services: Sequence[str]) -> list[UnderWay]:
                     phase=it.phase,
                     environment=it.environment,
                     since=it.changed_at,
-                    next=_next(house, it, own),
+                    next=_next(house, it),
                 )
             )
     return found
 
 
-def _next(house: House, now: state.ReleaseState, entries: Sequence[Entry]) -> str:
+def _next(house: House, now: state.ReleaseState) -> str:
     """Say who must act: people by name, an operator, or nobody but the release itself."""
+    entries = house.journal.entries(release=now.release)
     if gate := waiting(entries):
         at = datetime.fromtimestamp(SystemClock().now(), UTC)
         counted = quorum(approvals_of(entries), gate, house.people, at)

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 import pytest
 from typer.testing import Result
 
+from domain.canary.tick import Tick
 from domain.errors import Conflict
-from domain.facts import Approved, NotCounted
+from domain.facts import Approved, Looked, NotCounted
 from domain.policy.approval import Approval, admit
 from domain.policy.people import People
 
@@ -47,10 +48,20 @@ def test_a_release_goes_on_when_two_people_signed(scene: "Scene", sign: Callable
     assert woken == []
     second = sign(release, "grace")
     assert "✓ tech-lead: ada" in second.stdout
-    assert "the release goes on: http://prefect/run" in second.stdout
+    assert "its run goes on: http://prefect/run" in second.stdout
     assert woken == [(release, "run-of-v1.0.0")]
     signed = [entry for entry in scene.house.journal.entries(release=release) if isinstance(entry.fact, Approved)]
     assert [(entry.actor, entry.environment) for entry in signed] == [("ada", "production"), ("grace", "production")]
+
+
+def test_a_gate_that_was_passed_asks_nobody(scene: "Scene", run: Run, sign: Callable[..., Result], woken: list) -> None:
+    release = scene.begin("v1.0.0")
+    scene.ask(release)
+    sign(release, "ada")
+    sign(release, "grace")
+    scene.enter(release, "approved", "deploying", environment="production")
+    assert "it is deploying" in sign(release, "linus").stderr
+    assert "shop 1.0.0 is under way: deploying in production" in run("explain", release).stdout
 
 
 def test_one_person_fills_one_seat(scene: "Scene", sign: Callable[..., Result], woken: list) -> None:
@@ -167,8 +178,10 @@ def test_a_hold_of_the_judge_is_a_question_too(scene: "Scene", sign: Callable[..
     shown = sign(release, "ada")
     assert shown.exit_code == 0, shown.stderr
     assert "asked: go on at 10 %, 1?" in shown.stdout
-    scene.write(NotCounted(question="go on at 10 %, 1", reason="resumed", round=1), release, "production")
-    assert "does not wait for anybody: it is deploying" in sign(release, "grace").stderr
+    scene.write(NotCounted(question="go on at 10 %, 1", reason="resumed without", round=1), release, "production")
+    assert sign(release, "grace").exit_code == 0  # an answer that does not count answers nothing
+    scene.write(Looked(share=1000, next_share=5000, tick=Tick(second=1)), release, "production")
+    assert "does not wait for anybody: it is deploying" in sign(release, "linus").stderr
 
 
 def test_who_asks_about_the_wrong_thing_is_told_the_right_one(scene: "Scene", sign: Callable[..., Result]) -> None:
