@@ -16,7 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from hashlib import sha256
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +28,18 @@ from adapters.docker_engine import Engine, speaking
 from config.catalog import Catalog
 from config.load import VARIABLE, catalog, load
 from config.settings import HOUSE, Settings
-from deployments.embedded import base_image, databases, dockerd, haproxy, mark, people, postgres, prefect, registry
+from deployments.embedded import (
+    base_image,
+    databases,
+    dockerd,
+    gateway,
+    haproxy,
+    mark,
+    people,
+    postgres,
+    prefect,
+    registry,
+)
 from deployments.embedded.first_settings import choose_ports, first_settings, free
 from deployments.embedded.process import Child, start, stop
 from domain.errors import Conflict, Invalid, ReleaseError
@@ -79,12 +89,13 @@ class Stack:
             settings = self.prepare()
             known, ports, host = catalog(settings), self._state.ports, self._state.host
             self._insist_on_free_ports(known)
-            self._start("dockerd", "Docker Engine", lambda: dockerd.ensure(self.folder / "dockerd", host or ""))
+            if not dockerd.answers(host):
+                self._start("dockerd", "Docker Engine", lambda: dockerd.ensure(self.folder / "dockerd", host or ""))
             with mark.marking(self.name), ThreadPoolExecutor(1) as beside:
                 image = beside.submit(base_image.ensure, host)  # 7 s of reading and packing, the first time
-                bridge = self._bridge()
-                self._start("postgres", f"PostgreSQL on {ports['postgres']}", lambda: self._postgres(bridge))
-                databases.ensure_all(self.secrets, port=ports["postgres"], host=bridge, names=_with_database(known))
+                reached_at = gateway.ensure(self.name, host)
+                self._start("postgres", f"PostgreSQL on {ports['postgres']}", lambda: self._postgres(reached_at))
+                databases.ensure_all(self.secrets, port=ports["postgres"], host=reached_at, names=_with_database(known))
                 self._start("registry", f"registry on {ports['registry']}", self._registry)
                 self._start("router", "HAProxy", lambda: haproxy.start(settings.router.folder, settings.router.bind))
                 self._start("prefect", f"Prefect on {ports['prefect']}", self._prefect)
@@ -116,8 +127,13 @@ class Stack:
         return {name: child if child.alive else None for name, child in self._state.running.items()}
 
     def environment(self) -> dict[str, str]:
-        """Name this stack, and nothing of the caller's own Prefect, to a command or a flow."""
+        """Name this stack, and nothing of the caller's own Prefect, to a command or a flow.
+
+        Raises Conflict while our Prefect is down: whoever answers on its port then is another stack's.
+        """
         self._read()
+        if not self._runs("prefect"):
+            raise Conflict(f"the stack in {self.folder} is not up", "start it: python -m deployments.stack up")
         settings = {VARIABLE: str(self.folder / "settings.yaml")}
         return settings | prefect.environment(self.folder / "prefect", self._state.ports["prefect"])
 
@@ -149,11 +165,11 @@ class Stack:
         if problems:
             raise Invalid.all(problems, "stop whoever listens there (`ss -ltnp` tells), or choose another port")
 
-    def _postgres(self, bridge: str) -> Child:
+    def _postgres(self, reached_at: str) -> Child:
         databases.password(self.secrets, postgres.SUPERUSER)
         word = self.secrets / f"{postgres.SUPERUSER}-password"
         return postgres.start(
-            self.folder / "postgres", port=self._state.ports["postgres"], password=word, listen=(bridge,)
+            self.folder / "postgres", port=self._state.ports["postgres"], password=word, listen=(reached_at,)
         )
 
     def _registry(self) -> Child:
@@ -172,12 +188,6 @@ class Stack:
             ready=lambda: prefect.polled(port, "release/interlock", since),
             env=self.environment(),
         )
-
-    def _bridge(self) -> str:
-        """Find the address of this machine that containers on every network reach."""
-        with speaking("looking at Docker's bridge network"):
-            network = Engine(self._state.host).api.inspect_network("bridge")["IPAM"]["Config"][0]
-        return str(network.get("Gateway") or ip_network(network["Subnet"])[1])  # not told: Docker takes the first
 
     def _clear_engine(self, *, images: bool) -> None:
         if not dockerd.answers(self._state.host):

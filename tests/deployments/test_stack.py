@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from adapters.docker_engine import Engine
-from config.load import catalog
+from config.load import catalog, load
+from config.settings import HOUSE
 from deployments.embedded import base_image, mark, people
 from deployments.stack import Stack
 from domain.errors import Conflict, Invalid
@@ -55,6 +56,12 @@ def test_a_wrong_configuration_stops_up_before_anything_starts(idle: Stack) -> N
     with pytest.raises(Invalid, match=r"services/shop\.yaml: owner: missing"):
         idle.up()
     assert not any(idle.status().values())
+
+
+def test_a_stack_that_is_down_leads_nobody_to_whoever_has_its_ports_now(idle: Stack) -> None:
+    idle.prepare()
+    with pytest.raises(Conflict, match="is not up"):
+        idle.environment()
 
 
 def test_settings_that_somebody_edited_stay(idle: Stack) -> None:
@@ -125,6 +132,22 @@ def test_a_run_from_prefects_page_knows_this_stack(stack: Stack) -> None:
 
 
 @pytest.mark.real
+def test_a_container_on_a_network_of_its_own_reaches_its_database(stack: Stack) -> None:
+    engine, label = Engine(load(stack.folder / "settings.yaml").engine.host).api, {"interlock.stack": stack.name}
+    url = (stack.folder / "secrets" / "shop-dev-app-url").read_text()
+    code = f"import psycopg; psycopg.connect({url!r}, connect_timeout=5).execute('select 1')"
+    network = engine.create_network(f"{stack.name}-elsewhere", labels=label)["Id"]
+    there = engine.create_host_config(network_mode=network)
+    made = engine.create_container(base_image.TAG, ["python3", "-c", code], labels=label, host_config=there)
+    try:
+        engine.start(made["Id"])
+        assert engine.wait(made["Id"], timeout=60)["StatusCode"] == 0, engine.logs(made["Id"]).decode()
+    finally:
+        engine.remove_container(made["Id"], force=True)
+        engine.remove_network(network)
+
+
+@pytest.mark.real
 def test_down_leaves_nothing_behind_and_up_finds_everything_again(
     tmp_path_factory: pytest.TempPathFactory, short_folder: Path, new_stack: Callable[[Path], Stack]
 ) -> None:
@@ -143,11 +166,33 @@ def test_down_leaves_nothing_behind_and_up_finds_everything_again(
     assert {path.name for path in stack.folder.iterdir()} <= {"config", "stack.lock", "dockerd"}
 
 
+@pytest.mark.real
+def test_an_up_that_was_killed_half_way_can_be_taken_down(
+    short_folder: Path, new_stack: Callable[[Path], Stack]
+) -> None:
+    stack = new_stack(short_folder / "half")
+    stack.prepare()
+    up = subprocess.Popen([sys.executable, "-m", "deployments.stack", "up", "--folder", str(stack.folder)], cwd=HOUSE)
+    try:
+        while not (stack.folder / "prefect" / "prefect.log").exists():  # its server takes seconds more
+            assert up.poll() is None
+            time.sleep(0.05)
+        up.kill()
+        up.wait()
+        assert "prefect" not in stack.status()
+        assert list(mark.carriers(stack.name))
+    finally:
+        up.kill()
+        stack.down(purge=True)
+    assert not list(mark.carriers(stack.name))
+
+
 def leave_things_behind(stack: Stack, host: str | None) -> None:
     """A container, a network, and a process that stands in no list."""
     api, label = Engine(host).api, {"interlock.stack": stack.name}
-    api.create_network(stack.name, labels=label)
-    made = api.create_container(base_image.TAG, ["python3", "-c", NAP], name=stack.name, labels=label)
+    network = api.create_host_config(network_mode=api.create_network(stack.name, labels=label)["Id"])
+    command = ["python3", "-c", NAP]
+    made = api.create_container(base_image.TAG, command, name=stack.name, labels=label, host_config=network)
     api.start(made["Id"])
     with mark.marking(stack.name):
         subprocess.Popen([sys.executable, "-c", NAP], start_new_session=True)
