@@ -36,18 +36,23 @@ def start(folder: Path, *, port: int, access_key: str, secret_key: str) -> proce
         "s3.port.iceberg": 0,
         "s3.port.lance": 0,
         "filer.localSocket": folder / "filer.sock",
+        "s3.localSocket": folder / "s3.sock",
         "master.volumeSizeLimitMB": 64,
         "master.telemetry": "false",
         "volume.max": 20,
     }
     weed = Path(sys.executable).with_name("weed")
     command = [str(weed), f"-logdir={folder}", "server", *(f"-{name}={value}" for name, value in options.items())]
-    return process.start("seaweedfs", command, folder=folder, env={"TMPDIR": str(folder)}, ready=lambda: _answers(port))
+    return process.start("seaweedfs", command, folder=folder, ready=lambda: _answers(port))
 
 
 def stop(child: process.Child) -> None:
     """Stop it; SeaweedFS can take more than a minute to leave politely, so it is killed after two seconds."""
+    words = Path(f"/proc/{child.pid}/cmdline").read_text().split("\0") if child.alive else []
+    ports = dict(word.split("=", 1) for word in words if ".port.grpc=" in word)
     process.stop(child, patience=2.0)
+    for name, port in ports.items():  # its sockets go to /tmp whatever TMPDIR says, and stay when it is killed
+        Path(f"/tmp/seaweedfs-{name.strip('-').split('.')[0]}-grpc-{port}.sock").unlink(missing_ok=True)
 
 
 def _answers(port: int) -> bool:

@@ -19,7 +19,7 @@ from typing import Any
 import psycopg
 import pytest
 import zstandard
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from adapters import postgres_script
@@ -740,6 +740,7 @@ class TestScripts:
         found = postgres_script.statements("-- header\n\nselect 1;\n/* x */ select\n 2;\n")
         assert [statement.line for statement in found] == [3, 4]
 
+    @settings(deadline=None)
     @given(
         st.lists(
             st.sampled_from(["select 1", "select ';'", "do $$ a; b $$", 'select ";"', "x /* ; */ y", "a -- ;\n b"])
@@ -748,6 +749,7 @@ class TestScripts:
     def test_joined_statements_come_apart_again(self, parts: list[str]) -> None:
         assert [statement.text for statement in postgres_script.statements(";\n".join(parts))] == parts
 
+    @settings(deadline=None)
     @given(st.text())
     @example("/* never closed")
     @example("'never closed")

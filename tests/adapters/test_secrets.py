@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from unittest import mock
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.memory.secrets import MemorySecrets
@@ -241,13 +242,14 @@ class TestLogs:
         assert shown == "[redacted] and [redacted] and [redacted], host db"
 
 
+@settings(deadline=None)
 @given(
     before=st.binary(max_size=7), after=st.binary(max_size=7), secret=st.text("abcXYZ019-_/+", min_size=8, max_size=30)
 )
 def test_a_value_inside_a_longer_base64_text_is_masked(before: bytes, after: bytes, secret: str) -> None:
     """Such as the header of basic authentication: at most one character on either side mixes with the neighbours."""
-    remember(secret)
-    data = before + secret.encode() + after
-    shown = redact(base64.b64encode(data).decode())
+    with mock.patch.multiple("adapters.secrets", _known=set(), _pattern=None):  # a mask with this value alone
+        remember(secret)
+        shown = redact(base64.b64encode(before + secret.encode() + after).decode())
     assert "[redacted]" in shown
     assert len(shown.replace("[redacted]", "")) <= len(base64.b64encode(before + after)) + 4

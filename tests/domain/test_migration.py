@@ -3,7 +3,7 @@
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.errors import Invalid, Refused
@@ -23,6 +23,7 @@ def row(migration: Migration, **more: object) -> Applied:
 
 
 class TestRead:
+    @settings(deadline=None)
     @given(st.lists(st.tuples(NAMES, SCRIPTS, st.none() | SCRIPTS), max_size=8), st.randoms())
     def test_well_formed_files_are_read_in_order_whatever_order_they_come_in(self, steps, random) -> None:
         files = {f"{n:04d}_{name}.up.sql": up for n, (name, up, _) in enumerate(steps, 1)}
@@ -34,6 +35,7 @@ class TestRead:
             (n, name, up, down) for n, (name, up, down) in enumerate(steps, 1)
         ]
 
+    @settings(deadline=None)
     @given(st.sets(st.integers(1, 30), max_size=10))
     def test_a_gap_is_refused_and_every_missing_number_named(self, numbers: set[int]) -> None:
         missing = set(range(1, max(numbers, default=0))) - numbers
@@ -68,12 +70,14 @@ class TestRead:
 
 
 class TestPending:
+    @settings(deadline=None)
     @given(st.integers(0, 8), st.integers(0, 8))
     def test_what_was_applied_is_not_pending_and_the_rest_is_in_order(self, total: int, done: int) -> None:
         bundle = [step(number) for number in range(1, total + 1)]
         found = pending(bundle, [row(one) for one in bundle[:done]])
         assert [one.number for one in found] == list(range(1, total + 1))[done:]
 
+    @settings(deadline=None)
     @given(st.data())
     def test_every_edited_step_is_named(self, data: st.DataObject) -> None:
         bundle = [step(number) for number in range(1, data.draw(st.integers(1, 8)) + 1)]
