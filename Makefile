@@ -8,7 +8,7 @@ help:    ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 setup:   ## make this machine ready: .venv, and what apt must bring (silent when nothing is missing)
 	@deployments/bootstrap.sh
-check: setup  ## format, lint, types and every test that needs nothing outside Python (under a minute)
+check: setup  ## format, lint, types and every test that needs nothing outside Python
 	@ruff format --check --quiet . && ruff check --quiet . && mypy && $(PYTEST) -m "not real"
 test:    ## everything: what `check` does, and the tests against real products
 	@deployments/bootstrap.sh chromium && ruff format --check --quiet . && ruff check --quiet . && mypy && $(PYTEST)
