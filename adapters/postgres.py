@@ -75,8 +75,10 @@ class Postgres:
             measured = beside.submit(lambda: (catalog.fingerprint(link), catalog.digests(link)))
             try:
                 archive.dump(program, archive.environment(self._dsn()), snapshot, into)
-            except BaseException:  # a digest may take hours: nobody waits for one that nobody needs
-                while not measured.done():
+            except BaseException:
+                if measured.done():
+                    measured.result()  # when the digest failed first it took the snapshot along: its error is the cause
+                while not measured.done():  # a digest may take hours: nobody waits for one that nobody needs
                     link.cancel_safe(timeout=5.0)
                     wait([measured], timeout=0.2)
                 raise
