@@ -44,7 +44,7 @@ def release(
     show.say(f"run {started.url}")
     if wait:
         after = max((entry.seq for entry in house.journal.entries(release=resume)), default=0) if resume else 0
-        follow(house, started, lambda: resume or opened_by(house, service, started.id), after, "released")
+        follow(house, started, lambda: resume or opened_by(house, service, started.id), after)
 
 
 def _insist_unfinished(house: House, service: str, release: str) -> None:

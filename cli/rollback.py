@@ -43,7 +43,7 @@ def rollback(
     started = runs.start("rollback/interlock", parameters, house.settings.prefect)
     show.say(f"run {started.url}")
     if wait:
-        follow(house, started, lambda: release, last, "rolled back")
+        follow(house, started, lambda: release, last)
 
 
 def _show_way(house: House, service: str, environment: str) -> tuple[str, int]:

@@ -39,6 +39,7 @@ class Run:
     message: str
     paused: bool
     over: bool
+    worked: bool
 
 
 def start(deployment: str, parameters: dict[str, Any], prefect: Prefect) -> Run:
@@ -96,6 +97,7 @@ def _run(run: FlowRun) -> Run:
         message=(state.message or "") if state else "",
         paused=bool(state and state.is_paused()),
         over=bool(state and state.is_final()),
+        worked=bool(state and state.is_completed()),
     )
 
 

@@ -37,7 +37,7 @@ class Prefect:
 
 def state(name: str, message: str = "") -> FlowRun:
     over = name in ("Completed", "Failed", "Crashed")
-    return FlowRun("the-run", "http://prefect/the-run", name, message, paused=name == "Suspended", over=over)
+    return FlowRun("the-run", "http://prefect/the-run", name, message, name == "Suspended", over, name == "Completed")
 
 
 @pytest.fixture
@@ -130,9 +130,8 @@ def test_a_release_that_was_taken_back_fails_with_its_reason(scene: "Scene", run
     prefect.script = iter([(fails, state("Failed", "Rejected: check smoke failed\n  → look at its log"))])
     shown = run("release", "shop", "--ref", "v1.1.0", "--requester", "dev")
     assert shown.exit_code == 1
-    assert shown.stderr == (
-        "error: shop 1.1.0 is out of dev again: check smoke failed\n→ interlock plan shop --ref …\n"
-    )
+    assert "\nshop 1.1.0 is out of dev again: check smoke failed\nnext: interlock plan shop" in shown.stdout
+    assert shown.stderr == "error: check smoke failed\n→ look at its log\n"
 
 
 def test_an_interrupted_release_is_continued_from_where_it_was_told(scene: "Scene", run: Run, prefect: Prefect) -> None:
@@ -166,6 +165,16 @@ def test_a_rollback_shows_its_way_asks_and_follows(scene: "Scene", run: Run, pre
     assert prefect.started == [("rollback/interlock", parameters)]
     assert "asked for v1.1.0" not in shown.stdout  # only what is new
     assert "shop 1.1.0 is out of production again: customers complain" in shown.stdout
+
+
+def test_a_rollback_whose_run_fails_is_no_success_whatever_was_rolled_back_before(
+    scene: "Scene", run: Run, prefect: Prefect
+) -> None:
+    first, second = scene.carry("v1.0.0"), scene.carry("v1.1.0")
+    scene.take_back(second, to=first)
+    prefect.script = iter([(lambda: None, state("Failed", "Refused: it cannot"))])
+    shown = run("rollback", "shop", "dev", "--reason", "slow", "--requester", "linus", "--yes")
+    assert (shown.exit_code, shown.stderr) == (3, "error: it cannot\n→ see http://prefect/the-run\n")
 
 
 def test_a_rollback_is_refused_as_the_flow_would(scene: "Scene", run: Run, prefect: Prefect) -> None:
