@@ -23,7 +23,6 @@ from rich.table import Table
 
 from adapters.connect import House, open_house
 from bench.traffic import Call, Load, Report
-from config.load import load
 from config.settings import HOUSE
 from deployments.stack import Stack
 from domain.errors import ReleaseError
@@ -135,9 +134,8 @@ class Story:
             return
         if self.interactive:
             ui = self.house.settings.prefect.ui
-            CONSOLE.print(
-                f"\n[bold]Your turn.[/] In another terminal:\n  export INTERLOCK_SETTINGS={self.stack.settings_file}"
-            )
+            CONSOLE.print("\n[bold]Your turn.[/] In another terminal:")
+            CONSOLE.print(f"  export INTERLOCK_SETTINGS={self.stack.folder}/settings.yaml")
             for name in ("ada", "grace"):
                 CONSOLE.print(f"  interlock approve {release} --as {name} --key {self.stack.folder}/keys/{name}")
             CONSOLE.print(f"or add --print and paste the text into the resume dialog of the run at {ui}\n")
@@ -248,10 +246,9 @@ def fingerprint(story: Story) -> str:
     return connect(SHOP, story.house).ports.databases["production"].fingerprint()
 
 
-def rows_lost(story: Story, report: Report) -> int:
+def rows_missing(dsn: str, report: Report) -> int:
     """Count the orders that were acknowledged and are not in the database."""
     acknowledged = {int(key) for key in report.acknowledged.get("order", []) if key.isdigit()}
-    dsn = story.house.secrets.resolve("secret://file/shop-production-migrator-url")
     with psycopg.connect(dsn) as connection:
         kept = {row[0] for row in connection.execute("select id from orders")}
     return len(acknowledged - kept)
@@ -261,7 +258,8 @@ def finish(story: Story) -> int:
     """Stop the traffic, draw the table, print the figures; return the exit code."""
     assert story.traffic is not None  # play() has started it
     report = story.traffic.stop()
-    lost = rows_lost(story, report)
+    dsn = story.house.secrets.resolve("secret://file/shop-production-migrator-url")
+    lost = rows_missing(dsn, report)
     table = Table("chapter", "outcome", "seconds", "requests", "failed", "rollback ms", "rows lost")
     for chapter in story.chapters:
         back = "" if chapter.rollback_ms is None else f"{chapter.rollback_ms:.0f}"
@@ -273,7 +271,7 @@ def finish(story: Story) -> int:
     foreign = sum(not event.status.startswith("2") and event.version != "1.2.0" for event in report.events)
     passed = all(c.as_it_must for c in story.chapters) and not foreign and not lost and len(story.chapters) == 5
     CONSOLE.print(f"\nPrefect: {story.house.settings.prefect.ui}   stop everything: make down")
-    CONSOLE.print(f"look around: export INTERLOCK_SETTINGS={story.stack.settings_file}; interlock status")
+    CONSOLE.print(f"look around: export INTERLOCK_SETTINGS={story.stack.folder}/settings.yaml; interlock status")
     figures_json = {
         "passed": passed, "requests": report.sent, "failed_other_than_v1_2_0": foreign, "rows_lost": lost,
         "p50_ms": round(report.p50, 1), "p99_ms": round(report.p99, 1),
@@ -293,8 +291,7 @@ def main() -> int:
     shutil.copytree(HOUSE / "config", folder / "config", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     story: Story | None = None
     try:
-        stack.up()
-        story = Story(stack, open_house(load(stack.settings_file)), bool(os.environ.get("INTERACTIVE")))
+        story = Story(stack, open_house(stack.up()), bool(os.environ.get("INTERACTIVE")))
         play(story)
         return finish(story)
     except ReleaseError as error:
