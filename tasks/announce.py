@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from domain.errors import ReleaseError
-from domain.facts import Announced, Entry
+from domain.facts import Announced
 from domain.ports import Notices, Ports
 from domain.release.notice import Occasion, notices
 from domain.release.plan import Plan
@@ -28,9 +28,9 @@ def announce(warrant: Warrant, occasion: Occasion, plan: Plan, about: dict[str, 
 
     Nobody is told the same thing twice, however often a release is entered again.
     """
-    question = about.get("question", "")
-    earlier = warrant.journal.entries(release=warrant.release, kinds=("announced",))
-    if any(_same(entry, occasion, question, warrant.environment) for entry in earlier):
+    question, where = about.get("question", ""), warrant.environment
+    told = warrant.journal.entries(release=warrant.release, environment=where or None, kinds=("announced",))
+    if any(e.fact.model_dump(include={"occasion", "about"}) == {"occasion": occasion, "about": question} for e in told):
         return
     words = {
         "release": warrant.release,
@@ -50,12 +50,3 @@ def announce(warrant: Warrant, occasion: Occasion, plan: Plan, about: dict[str, 
         post.deliver(ports.notices, ports.clock.now())
     except ReleaseError:
         return  # the outbox keeps them; a release never fails because a channel is down
-
-
-def _same(entry: Entry, occasion: str, question: str, environment: str) -> bool:
-    fact = entry.fact
-    return isinstance(fact, Announced) and (fact.occasion, fact.about, entry.environment) == (
-        occasion,
-        question,
-        environment,
-    )
