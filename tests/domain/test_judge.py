@@ -45,7 +45,7 @@ def test_a_candidate_that_fails_five_percent_goes_back_within_seconds_at_a_tenth
 
 
 def test_an_equal_candidate_is_almost_never_sent_back_however_often_one_looks() -> None:
-    # 100 releases of six minutes with a look every second; alpha is 1 %: one false alarm is expected, four are P < 0.4 %.
+    # 100 releases of six minutes, a look every second; alpha 1 %: one false alarm is expected, four have P < 2 %.
     back = 0
     for seed in range(100):
         judge = Judge(CRITERIA)

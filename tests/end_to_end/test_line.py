@@ -112,7 +112,7 @@ def picture(page: Page, name: str) -> None:
     page.screenshot(path=str(OUTPUT / f"{name}.png"))
 
 
-def test_an_operator_releases_from_the_browser_and_an_engineer_pastes_a_signed_approval(
+def test_a_release_starts_in_the_browser_and_waits_for_pasted_signatures(
     shop: "Shop", visitors: Load, count_failures: Callable[[], int], page: Page
 ) -> None:
     ui, known = shop.house.settings.prefect.ui, shop.releases()
