@@ -62,11 +62,11 @@ class Scene:
             Done(key=f"{environment}/{verb}", verb=verb, outcome=outcome.model_dump(mode="json")), release, environment
         )
 
-    def begin(self, ref: str) -> str:
+    def begin(self, ref: str, requester: str = "dev") -> str:
         """Plan, build and publish a tag; returns the release."""
         release, house = f"shop-{ref}-abc123", self.house
         desk = connect("shop", house)
-        request = Request(service="shop", ref=ref, environments=ENVIRONMENTS, requester="dev", reason="a reason")
+        request = Request(service="shop", ref=ref, environments=ENVIRONMENTS, requester=requester, reason="a reason")
         plan = compute(request, desk.service, house.environments, house.people, desk.ports, house.journal)
         self.plans[release] = plan
         self.write(Opened(request=request, run=f"run-of-{ref}"), release)

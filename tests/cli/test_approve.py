@@ -7,7 +7,7 @@ from typer.testing import Result
 
 from domain.canary.tick import Tick
 from domain.errors import Conflict
-from domain.facts import Approved, Looked, NotCounted
+from domain.facts import Approved, GateOpened, Looked, NotCounted
 from domain.policy.approval import Approval, admit
 from domain.policy.people import People
 
@@ -114,6 +114,36 @@ def test_the_printed_text_is_an_approval_and_nothing_is_recorded(
     assert f"plan {gate.plan}" in shown.stderr
     assert scene.house.journal.entries(release=release, kinds=("approved",)) == ()
     assert woken == []
+
+
+def test_what_would_not_count_is_not_printed_either(scene: "Scene", sign: Callable[..., Result]) -> None:
+    release = scene.begin("v1.0.0")
+    scene.ask(release)
+    shown = sign(release, "dev", "--print")
+    assert (shown.exit_code, shown.stdout) == (3, "")
+    assert "dev asked for this release" in shown.stderr
+
+
+def test_who_asked_is_not_named_among_those_who_may_sign(scene: "Scene", sign: Callable[..., Result]) -> None:
+    release = scene.begin("v1.0.0", requester="linus")
+    scene.ask(release)
+    assert "… product-owner or sre: missing; grace\n" in sign(release, "ada", "--print").stderr
+
+
+def test_who_signed_is_not_asked_again_for_a_second_seat(scene: "Scene", sign: Callable[..., Result]) -> None:
+    scene.edit("people.yaml", lambda it: it["people"][0]["roles"].append("sre"))
+    release = scene.begin("v1.0.0")
+    scene.ask(release)
+    assert "missing; grace or linus\n" in sign(release, "ada").stdout.partition("ada signed")[2]
+
+
+def test_a_question_about_another_plan_is_not_signed(scene: "Scene", sign: Callable[..., Result]) -> None:
+    release = scene.begin("v1.0.0")
+    gate = scene.ask(release)
+    scene.write(GateOpened(gate=gate.model_copy(update={"plan": "0" * 64}), round=2), release, "production")
+    shown = sign(release, "ada")
+    assert shown.exit_code == 1
+    assert "the plan in the journal is not the one in question\n→ run `interlock verify`" in shown.stderr
 
 
 def test_a_decision_is_kept_when_its_run_cannot_be_woken(
