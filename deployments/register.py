@@ -14,7 +14,9 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
+from config.load import catalog, load
 from deployments import release, rollback, train
+from deployments.choices import offer
 
 POOL = "interlock"
 
@@ -75,4 +77,4 @@ def register(deployments: Sequence[RunnerDeployment], pool: str = POOL) -> None:
 
 
 if __name__ == "__main__":
-    register(described(), *sys.argv[1:2])
+    register(offer(described(), catalog(load())), *sys.argv[1:2])

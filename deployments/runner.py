@@ -10,6 +10,8 @@ from prefect.client.orchestration import get_client
 from prefect.deployments.runner import RunnerDeployment
 from prefect.settings import PREFECT_RUNNER_POLL_FREQUENCY, temporary_settings
 
+from config.load import catalog, load
+from deployments.choices import offer
 from deployments.register import described, settled
 
 AT_ONCE = 10  # runs; a gate that waits for a person is suspended and takes no place
@@ -27,4 +29,4 @@ def run(deployments: Sequence[RunnerDeployment]) -> None:
 
 
 if __name__ == "__main__":
-    run(described())
+    run(offer(described(), catalog(load())))
