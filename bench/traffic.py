@@ -35,6 +35,7 @@ from typing import Any, Self
 
 _RATIO = math.log(1.02)  # latency buckets are 2 % apart
 _PATIENCE = 60.0  # seconds for the load process to say something
+_IDLE = 5.0  # seconds after which a pool forgets a connection, as httpx does: servers close idle ones without a word
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,7 @@ class _Sender:
         self._users, self._fresh, self._timeout = order["users"], order["fresh"], order["timeout"]
         self._mix = [Call(**call) for call in order["mix"]]
         self._random = random.Random(order["seed"])
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter, float]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._keep = order["events"]
         self._sent = self._ok = self._retries = 0
@@ -215,7 +216,7 @@ class _Sender:
         """Wait for what is under way."""
         while self._tasks:
             await asyncio.wait(self._tasks)
-        for _, writer in self._idle:
+        for _, writer, _ in self._idle:
             writer.close()
 
     def report(self, *, final: bool) -> Report:
@@ -260,9 +261,9 @@ class _Sender:
             self._events.append(Event(start, status, version, call.name, key, round(milliseconds, 3)))
 
     async def _exchange(self, request: bytes, method: str, fresh: bool) -> tuple[int, str, bytes]:
-        reused = bool(self._idle) and not fresh
-        reader, writer = self._idle.pop() if reused else await asyncio.open_connection(self._host, self._port)
-        alive, first = False, b""
+        kept = None if fresh else self._warm()
+        reader, writer = kept or await asyncio.open_connection(self._host, self._port)
+        reused, alive, first = kept is not None, False, b""
         try:
             writer.write(request)
             first = await reader.read(1)
@@ -274,13 +275,23 @@ class _Sender:
                 raise
         finally:
             if alive and not fresh:
-                self._idle.append((reader, writer))
+                self._idle.append((reader, writer, time.monotonic()))
             else:
                 writer.close()
         if not reused or method != "GET":
             raise ConnectionResetError("closed before the first byte")
         self._retries += 1
         return await self._exchange(request, method, fresh=True)
+
+    def _warm(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        """Take the connection that was used last, unless even that one has been idle for too long."""
+        if self._idle and time.monotonic() - self._idle[-1][2] < _IDLE:
+            reader, writer, _ = self._idle.pop()
+            return reader, writer
+        for _, writer, _ in self._idle:
+            writer.close()
+        self._idle.clear()
+        return None
 
     def _request(self, call: Call) -> bytes:
         number = str(self._random.randint(1, call.numbers))
