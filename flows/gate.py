@@ -1,5 +1,6 @@
 """Wait for people. The pause is only a waiting room: what counts are the signatures in the journal."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -59,7 +60,7 @@ def ask(warrant: Warrant, gate: Gate, plan: Plan, stage: Stage, desk: Desk) -> N
         waits_for = f"## Waiting for {seats_text(counted.missing)}\n\n{gate.question} in **{gate.environment}**\n\n"
         how = f"Run `interlock approve {warrant.release}`, or paste a signed approval below.\n\n"
         form = SignedApproval.with_initial_data(description=waits_for + how + markdown(plan))
-        key = f"{gate.question}-{gate.environment}-{gate.plan[:12]}-{number}".replace(" ", "-")
+        key = re.sub("[^a-z0-9]+", "-", f"{gate.question} {gate.environment} {gate.plan[:12]} {number}")
         try:
             answer = suspend_flow_run(form, timeout=int(stage.profile.approval_expires), key=key)
             text = answer.signed

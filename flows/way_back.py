@@ -22,7 +22,7 @@ def way_back_set(warrant: Warrant, desk: Desk) -> Iterator[None]:
         phase = phase_of(desk.journal.entries(release=warrant.release, kinds=("entered",)))
         if phase in ("deploying", "baking"):
             rollback(warrant.service, warrant.environment, error.message, warrant.actor, warrant.release)
-        elif phase not in (None, *state.OVER, "rolling back", "stuck"):
+        elif phase not in (*state.OVER, "rolling back", "stuck"):
             enter(warrant, "aborted", error.message)
             _say_aborted(warrant, error, desk)
         raise

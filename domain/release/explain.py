@@ -61,7 +61,7 @@ def _outcome(verb: str, outcome: dict[str, object]) -> str:  # noqa: PLR0911  # 
             return f"{outcome['repository']}@{str(outcome['digest'])[:19]}"
         case "back_up":
             stored = outcome["stored"]
-            return f"restored and compared, {stored['key']}" if isinstance(stored, dict) else "nothing to migrate, none taken"
+            return f"restored and compared, {stored['key']}" if isinstance(stored, dict) else "nothing to migrate"
         case "migrate":
             applied = outcome["applied"]
             names = (

@@ -17,9 +17,10 @@ NEXT: Mapping[Phase, frozenset[Phase]] = {
     "released": frozenset({"rolling back"}),
     "rolling back": frozenset({"rolled back", "stuck"}),
     "stuck": frozenset({"rolling back"}),
-    "rolled back": frozenset(),
-    "aborted": frozenset(),
+    "rolled back": frozenset({"rolling back"}),  # in another environment, where it had settled before
+    "aborted": frozenset({"rolling back"}),
 }
+FIRST: frozenset[Phase] = frozenset({"planned", "aborted"})
 OVER: frozenset[Phase] = frozenset({"released", "rolled back", "aborted"})
 _CHANGING: frozenset[Phase] = frozenset({"deploying", "baking", "rolling back", "stuck"})
 
@@ -29,7 +30,7 @@ def insist_legal(history: Sequence[Fact], fact: Fact) -> None:
     if not isinstance(fact, Entered):
         return
     past = [earlier.phase for earlier in history if isinstance(earlier, Entered)]
-    allowed = NEXT[past[-1]] if past else frozenset({"planned"})
+    allowed = NEXT[past[-1]] if past else FIRST
     if fact.phase not in allowed:
         now, ways = (past[-1] if past else "new"), ", ".join(sorted(allowed)) or "nothing"
         raise Refused(f"a release that is {now} cannot become {fact.phase}", f"from {now} it may go to: {ways}")

@@ -44,7 +44,9 @@ def test_the_plan_shows_what_would_change_and_refuses_what_may_not(shop: "Shop")
     assert "0002_add_notes_and_picks (expand)" in shown
     data = json.loads(shop.interlock("plan", "shop", "--ref", "v1.1.0", "--requester", "dev", "--json"))
     assert {"plan", "hash"} & data.keys()
-    assert "nobody" in shop.interlock("plan", "shop", "--ref", "v1.1.0", "--requester", "nobody", code=3)
+    assert "nobody" in shop.interlock("plan", "shop", "--ref", "v1.1.0", "--requester", "nobody", code=2)
+    # ada is the only tech lead: if she asks, nobody is left for that seat.
+    assert "gates-can-be-passed" in shop.interlock("plan", "shop", "--ref", "v1.1.0", "--requester", "ada", code=3)
     assert "has no commit" in shop.interlock("plan", "shop", "--ref", "no-such-ref", "--requester", "dev", code=2)
     assert "shop" in shop.interlock("plan", "shpo", "--ref", "main", "--requester", "dev", code=2)
 

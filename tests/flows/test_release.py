@@ -219,6 +219,21 @@ def test_the_journal_is_sealed_in_the_store_and_verifies(opened: "World") -> Non
     assert list(opened.store.keys("checkpoints/"))
 
 
+def test_a_stage_that_settled_before_another_failed_can_be_taken_back_too(opened: "World") -> None:
+    opened.router.traffic = visits(p_candidate=0.1)
+    with pytest.raises(Rejected):
+        go("v1.1.0")
+    assert (opened.serving("dev")[0], opened.serving("production")[0]) == ("1.1.0", "1.0.0")
+    rollback.fn("shop", "dev", "tidy up", "dora")
+    assert opened.serving("dev")[0] == "1.0.0"
+
+
+def test_a_refused_plan_ends_the_release(world: "World") -> None:
+    with pytest.raises(Refused, match="requester-is-known"):
+        release.fn("shop", "v1.0.0", "production", "mallory", "a test")
+    assert world.phase("v1.0.0") == "aborted"
+
+
 def test_the_end_report_compares_success_metrics_with_what_was_measured(opened: "World") -> None:
     from flows.report import success_lines  # noqa: PLC0415  # only here
 
