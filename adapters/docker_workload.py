@@ -167,7 +167,7 @@ class DockerWorkload:
     def _image(self, artifact: Artifact) -> Row:
         """Have the image on the engine, by digest. Raises Conflict when it is another one or the registry lost it."""
         try:
-            found = self._engine.api.inspect_image(artifact.reference)
+            found: Row = self._engine.api.inspect_image(artifact.reference)
         except ImageNotFound:
             self._pull(artifact.reference)
             found = self._engine.api.inspect_image(artifact.reference)
