@@ -48,8 +48,8 @@ class Cycles:
         verified = [way.verified for way in self.ways]
         names = dict.fromkeys(name for way in self.ways for name in way.steps)
         lines = [
-            f"Cycles: {len(self.ways)}, each a release of {NEW} and an operator's rollback to {OLD}; blue-green, 2 replicas, at "
-            f"{self.rate} requests/s ({PART:.0%} of the capacity found: {found}/s). "
+            f"Cycles: {len(self.ways)}, each a release of {NEW} and an operator's rollback to {OLD}; blue-green, "
+            f"2 replicas, at {self.rate} requests/s ({PART:.0%} of the capacity found: {found}/s). "
             f"{NEW} is built, published and migrated in the first cycle only.\n",
             "| under load | total |",
             "|---|---:|",
