@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from prefect import Task, task
+from prefect import Task, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import FlowRunContext
@@ -27,6 +27,7 @@ from domain.facts import Approved, Done, Entry, Fact, Failed, Intended
 from domain.policy.approval import Gate, quorum, seats_text
 from domain.policy.people import People
 from domain.ports import Journal, Lease, Leases
+from domain.release.explain import sentence
 from domain.value import Value
 
 P = ParamSpec("P")
@@ -90,6 +91,8 @@ class Warrant:
             environment=self.environment,
             token=self.token,
         )
+        if FlowRunContext.get() and (said := sentence(fact)):
+            get_run_logger().info("%s: %s", self.environment or self.service, said)
 
 
 def worth_retrying(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:  # Prefect's signature

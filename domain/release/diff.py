@@ -44,7 +44,7 @@ def rows(plan: Plan, stage: Stage) -> tuple[Row, ...]:
         Row(what="traffic", now=f"slot {old.slot}" if old else "–", then=f"slot {stage.slot}: {ramp_words(stage)}"),
         Row(what="approvals", now="", then=seats_text(profile.seats) or "none"),
         Row(what="checks", now="", then=", ".join(sorted(stage.checks)) or "none"),
-        Row(what="bake", now="", then=f"{profile.rollout.bake:.0f} s"),
+        Row(what="bake", now="", then=f"{profile.rollout.bake:.0f} s" if stage.judged else "none: nothing to judge by"),
     )
 
 
