@@ -65,7 +65,8 @@ class Shop:
         return phase
 
     def approve(self, release: str) -> None:
-        self.until(release, "awaiting approval", *OVER)
+        if self.until(release, "awaiting approval", *OVER) in OVER:
+            return
         for name in ("ada", "grace"):
             self.interlock("approve", release, "--as", name, "--key", self.key(name), "--yes")
 

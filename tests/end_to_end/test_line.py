@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import docker
 import httpx
@@ -16,6 +17,7 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 
 from bench.traffic import Load
+from deployments.embedded import postgres
 from domain.facts import Entered, Judged, NotCounted
 from domain.policy.approval import Approval
 from examples.demo import rows_missing
@@ -225,15 +227,13 @@ def test_no_secret_value_is_anywhere_but_in_its_file(shop: "Shop", tmp_path: Pat
     passwords = {name: value.rpartition("@")[0].rpartition(":")[2] or value for name, value in values.items()}
     assert len(passwords) >= 6
     haystack: dict[str, bytes] = {}
-    admin = shop.house.secrets.resolve("secret://file/ledger-url").replace("+psycopg", "")
+    port = urlsplit(shop.house.secrets.resolve("secret://file/ledger-url")).port or 0
+    word = (shop.stack.secrets / f"{postgres.SUPERUSER}-password").read_text().strip()
     for database in ("ledger", "prefect"):
-        with psycopg.connect(admin, autocommit=True) as connection:
-            tables = connection.execute(
-                "select schemaname||'.'||tablename from pg_tables where schemaname='public'"
-            ).fetchall()
-            rows = [str(connection.execute(f"select * from {name}").fetchall()) for (name,) in tables]  # type: ignore[call-overload]
+        with psycopg.connect(postgres.dsn(port, postgres.SUPERUSER, word, database), autocommit=True) as connection:
+            names = connection.execute("select tablename from pg_tables where schemaname = 'public'").fetchall()
+            rows = [str(connection.execute(f'select * from "{name}"'.encode()).fetchall()) for (name,) in names]
         haystack[database] = "".join(rows).encode()
-        admin = admin.rpartition("/")[0] + "/prefect" if database == "ledger" else admin
     for path in shop.stack.folder.rglob("*"):
         inside = path.relative_to(shop.stack.folder).parts
         if path.is_file() and inside[0] not in ("secrets", "postgres", "keys", "registry"):
