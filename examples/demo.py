@@ -35,7 +35,7 @@ from examples.shop.traffic import MIX
 
 RATE = 150.0
 SHOP = "shop"
-CONSOLE = Console(highlight=False)
+CONSOLE = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
 
 
 @dataclass
