@@ -7,7 +7,7 @@ from dataclasses import replace
 from prefect.exceptions import Pause
 
 from adapters.connect import Desk
-from domain.errors import Conflict, ReleaseError
+from domain.errors import ReleaseError
 from domain.facts import Phase
 from domain.release.recall import phase_of
 from ledger.lease import Heartbeat
@@ -43,8 +43,8 @@ def held(
     except Pause:
         desk.leases.renew(lease, park)
         raise
-    except ReleaseError:
-        with suppress(Conflict):
+    except Exception:
+        with suppress(ReleaseError):  # a lease that is lost, or a ledger that is gone: the first error matters more
             _leave(inside, desk, park)
         raise
     else:

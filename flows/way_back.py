@@ -15,20 +15,21 @@ from tasks.step import Warrant
 
 @contextmanager
 def way_back_set(warrant: Warrant, desk: Desk) -> Iterator[None]:
-    """Answer any failure: undo what was done to the environment, or abort where nothing was."""
+    """Answer any failure, expected or not: undo what was done to the environment, or abort where nothing was."""
     try:
         yield
-    except ReleaseError as error:
+    except Exception as error:  # a time-out or a bug must not leave an environment half changed either
+        reason = error.message if isinstance(error, ReleaseError) else f"{type(error).__name__}: {error}"
         phase = phase_of(desk.journal.entries(release=warrant.release, kinds=("entered",)))
         if phase in ("deploying", "baking"):
-            rollback(warrant.service, warrant.environment, error.message, warrant.actor, warrant.release)
+            rollback(warrant.service, warrant.environment, reason, warrant.actor, warrant.release)
         elif phase not in (*state.OVER, "rolling back", "stuck"):
-            enter(warrant, "aborted", error.message)
-            _say_aborted(warrant, error, desk)
+            enter(warrant, "aborted", reason)
+            _say_aborted(warrant, reason, desk)
         raise
 
 
-def _say_aborted(warrant: Warrant, error: ReleaseError, desk: Desk) -> None:
+def _say_aborted(warrant: Warrant, reason: str, desk: Desk) -> None:
     plan = plan_of(desk.journal.entries(release=warrant.release, kinds=("planned",)))
     if plan:
-        announce(warrant, "aborted", plan, {"reason": error.message}, desk.post, desk.ports)
+        announce(warrant, "aborted", plan, {"reason": reason}, desk.post, desk.ports)

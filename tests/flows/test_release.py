@@ -195,6 +195,22 @@ def test_a_flow_that_dies_anywhere_is_continued_and_nothing_is_done_twice(opened
         assert len(keys) == len(set(keys))
 
 
+def test_an_error_that_nobody_foresaw_walks_the_way_back_too(opened: "World") -> None:
+    apply = opened.router.apply
+
+    def stumble(route: Route) -> None:
+        if route.share("green") == 5000 and route.name == "shop-production":
+            raise TimeoutError("the task ran out of time")
+        apply(route)
+
+    opened.router.apply = stumble  # type: ignore[method-assign]  # fails in a way no adapter should
+    with pytest.raises(TimeoutError):
+        go("v1.1.0")
+    assert opened.phase("v1.1.0") == "rolled back"
+    assert opened.serving("production")[0] == "1.0.0"
+    assert opened.desk.leases.holder("shop", "production") is None
+
+
 def test_two_releases_never_change_one_environment_at_a_time(opened: "World") -> None:
     opened.desk.leases.take("shop", "dev", "another release", "in the middle of it", 60)
     with pytest.raises(Conflict, match="another release"):
