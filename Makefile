@@ -14,8 +14,8 @@ test:    ## everything: what `check` does, and the tests against real products
 	@deployments/bootstrap.sh chromium && ruff format --check --quiet . && ruff check --quiet . && mypy && $(PYTEST)
 up: setup  ## start the embedded stack in .interlock (again: start only what is missing)
 	@python -m deployments.stack up
-down: setup  ## stop exactly what `up` started; data stays
-	@python -m deployments.stack down
+down: setup  ## stop exactly what `up` and `demo` started; data stays
+	@python -m deployments.stack down && python -m deployments.stack down --folder .interlock/demo
 status: setup  ## show what runs, and where
 	@python -m deployments.stack status
 demo: setup  ## a release, an approval, a canary and a way back, on the embedded stack

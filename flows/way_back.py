@@ -8,6 +8,7 @@ from domain.errors import ReleaseError
 from domain.release import state
 from domain.release.recall import phase_of, plan_of
 from flows.rollback import rollback
+from flows.take_back import traffic_first
 from tasks.announce import announce
 from tasks.record import enter
 from tasks.step import Warrant
@@ -22,6 +23,7 @@ def way_back_set(warrant: Warrant, desk: Desk) -> Iterator[None]:
         reason = error.message if isinstance(error, ReleaseError) else f"{type(error).__name__}: {error}"
         phase = phase_of(desk.journal.entries(release=warrant.release, kinds=("entered",)))
         if phase in ("deploying", "baking"):
+            traffic_first(warrant, desk)
             rollback(warrant.service, warrant.environment, reason, warrant.actor, warrant.release)
         elif phase not in (*state.OVER, "rolling back", "stuck"):
             enter(warrant, "aborted", reason)

@@ -80,6 +80,17 @@ def test_a_bad_canary_goes_back_at_a_tenth_of_the_traffic(opened: "World") -> No
     assert max(r.share("green") for r in opened.router.applied if r.name == "shop-production") == 1000
 
 
+def test_users_do_not_wait_for_the_paperwork_of_a_rollback(opened: "World") -> None:
+    opened.router.traffic = visits(p_candidate=0.1)
+    with pytest.raises(Rejected):
+        go("v1.1.0")
+    entries = opened.desk.journal.entries(service="shop", environment="production")
+    back = [e.fact.kind for e in entries if "v1.1.0" in e.release and not e.fact.kind.startswith("lease")]
+    verdict = len(back) - 1 - back[::-1].index("judged")
+    assert back[verdict + 1 : verdict + 4] == ["intended", "done", "entered"]
+    assert len([e for e in opened.router.applied if e.name == "shop-production" and e.share("green") == 0]) <= 4
+
+
 def test_without_traffic_nothing_is_promoted_and_the_reason_says_so(opened: "World") -> None:
     opened.router.traffic = visits(requests=0)
     with pytest.raises(Rejected, match="no request has reached the candidate"):
