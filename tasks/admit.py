@@ -9,10 +9,10 @@ from domain.facts import Opened
 from domain.ports import Journal, Leases
 from domain.release.plan import Request
 from domain.release.recall import request_of
-from tasks.step import Warrant, look
+from tasks.step import Warrant, note
 
 
-@look
+@note
 def admit(
     journal: Journal, leases: Leases, wanted: Request, environments: Mapping[str, Environment], run: str, resume: str
 ) -> tuple[Warrant, Request]:

@@ -7,7 +7,7 @@ from domain.facts import Announced
 from domain.ports import Notices, Ports
 from domain.release.notice import Occasion, notices
 from domain.release.plan import Plan
-from tasks.step import Warrant, look
+from tasks.step import Warrant, note
 
 
 class Post(Protocol):
@@ -22,7 +22,7 @@ class Post(Protocol):
         ...
 
 
-@look
+@note
 def announce(warrant: Warrant, occasion: Occasion, plan: Plan, about: dict[str, str], post: Post, ports: Ports) -> None:
     """Queue the message of every group and try to deliver; what fails is tried again later from the outbox.
 

@@ -11,7 +11,7 @@ from domain.ports import Clock, Journal
 from domain.release.artifact import Artifact
 from domain.release.plan import Plan, Stage
 from domain.release.recall import approvals_of, round_of
-from tasks.step import Warrant, look
+from tasks.step import Warrant, note
 
 
 def gate_of(warrant: Warrant, plan: Plan, stage: Stage, artifact: Artifact, question: str = "release") -> Gate:
@@ -28,7 +28,7 @@ def gate_of(warrant: Warrant, plan: Plan, stage: Stage, artifact: Artifact, ques
     )
 
 
-@look
+@note
 def count(warrant: Warrant, gate: Gate, people: People, clock: Clock) -> Quorum:
     """Count the signed approvals in the journal. Raises Refused when somebody rejected."""
     entries = warrant.journal.entries(release=warrant.release, kinds=("approved",))
@@ -38,7 +38,7 @@ def count(warrant: Warrant, gate: Gate, people: People, clock: Clock) -> Quorum:
     return counted
 
 
-@look
+@note
 def open_round(warrant: Warrant, gate: Gate) -> tuple[int, bool]:
     """Return the round to wait in, and whether it is new; a round that nobody answered stays open."""
     number, answered = round_of(warrant.journal.entries(release=warrant.release), gate)
@@ -48,7 +48,7 @@ def open_round(warrant: Warrant, gate: Gate) -> tuple[int, bool]:
     return number + 1, True
 
 
-@look
+@note
 def receive(warrant: Warrant, gate: Gate, number: int, text: str, people: People, clock: Clock) -> None:
     """Take what came through the Prefect form: record a signed approval that counts, or why it does not."""
     try:

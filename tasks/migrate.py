@@ -6,7 +6,7 @@ from domain.release import standing
 from domain.release.outcomes import Migrated
 from domain.release.plan import Plan
 from domain.schema.migration import Migration
-from tasks.step import Warrant, look, step
+from tasks.step import Warrant, note, step
 
 
 @step(Migrated, timeout=3600)
@@ -30,7 +30,7 @@ def migrate(warrant: Warrant, plan: Plan, item: Migration, database: Database | 
     return Migrated(before=before, after=database.fingerprint(), applied=(row,))
 
 
-@look
+@note
 def inspect(warrant: Warrant, database: Database | None) -> str | None:
     """Return the schema's fingerprint, None without a database; raises Conflict when it drifted from the journal."""
     if database is None:

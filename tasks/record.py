@@ -4,10 +4,10 @@ from domain.facts import Entered, NowServing, Phase
 from domain.release.plan import Plan, Settled, Stage
 from domain.release.recall import entered, phase_of
 from domain.release.state import NEXT
-from tasks.step import Warrant, look
+from tasks.step import Warrant, note
 
 
-@look
+@note
 def enter(warrant: Warrant, phase: Phase, reason: str = "") -> None:
     """Enter a phase; one that was entered in this environment before, and cannot follow now, is left alone."""
     entries = warrant.journal.entries(release=warrant.release, kinds=("entered",))
@@ -18,7 +18,7 @@ def enter(warrant: Warrant, phase: Phase, reason: str = "") -> None:
     warrant.record(Entered(phase=phase, reason=reason))
 
 
-@look
+@note
 def settle(warrant: Warrant, settled: Settled) -> None:
     """Record what serves in the environment from here on."""
     earlier = warrant.journal.entries(release=warrant.release, environment=warrant.environment, kinds=("now serving",))
@@ -26,7 +26,7 @@ def settle(warrant: Warrant, settled: Settled) -> None:
         warrant.record(NowServing(settled=settled))
 
 
-@look
+@note
 def remaining(warrant: Warrant, plan: Plan) -> tuple[Stage, ...]:
     """List the stages that have not settled yet."""
     entries = warrant.journal.entries(release=warrant.release, kinds=("entered",))

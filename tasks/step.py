@@ -6,6 +6,7 @@ after. A step that finds an intent without an outcome looks at the world (`obser
 result cache is never used, and only Unavailable is retried.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -139,8 +140,23 @@ def _as_task(verb: Callable[P, R], *, timeout: float | None, retries: int) -> Ca
 
 
 def look(question: Callable[P, R]) -> Callable[P, R]:
-    """Make a task of something that changes nothing: never cached, retried only when Unavailable."""
+    """Make a task of something that changes nothing but is worth seeing; retried only when Unavailable."""
     return _as_task(question, timeout=None, retries=3)
+
+
+def note(bookkeeping: Callable[P, R]) -> Callable[P, R]:
+    """Make a verb of bookkeeping: too small for a task in the graph, tried again while the ledger does not answer."""
+
+    @wraps(bookkeeping)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        for pause in (0.5, 1.0, 2.0):
+            try:
+                return bookkeeping(*args, **kwargs)
+            except Unavailable:
+                time.sleep(pause)
+        return bookkeeping(*args, **kwargs)
+
+    return run
 
 
 def step(

@@ -59,7 +59,7 @@ LONGER = {  # file: (lines at most, why it is better in one piece)
     "tasks/check.py": (85, "two kinds of check with one kind of evidence"),
     "tasks/judge.py": (95, "ramp and bake replay the same ticks"),
     "tasks/prepare.py": (105, "what a plan is drawn up from: source, history, databases"),
-    "tasks/step.py": (230, "the protocol of intent, outcome and re-entry, which every verb goes through"),
+    "tasks/step.py": (255, "the protocol of intent, outcome and re-entry, which every verb goes through"),
     "tests/adapters/test_database.py": (
         780,
         "one contract, then locks, crashes and damaged backups on a real PostgreSQL",

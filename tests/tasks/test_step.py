@@ -7,7 +7,7 @@ import pytest
 from domain.errors import Conflict, Rejected, Unavailable
 from domain.facts import Done, Failed, Intended
 from domain.value import Value
-from tasks.step import Warrant, carry_out, step_key, worth_retrying
+from tasks.step import Warrant, carry_out, note, step_key, worth_retrying
 
 
 class Painted(Value):
@@ -127,6 +127,21 @@ def test_only_what_did_not_answer_is_tried_again() -> None:
 
     answers = [worth_retrying(None, None, State(error)) for error in (Unavailable("x"), Rejected("x"), ValueError())]  # type: ignore[arg-type]  # only the state is read
     assert answers == [True, False, False]
+
+
+def test_bookkeeping_waits_for_a_ledger_that_does_not_answer_and_for_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tasks.step.time.sleep", lambda seconds: None)
+    tries: list[type[Exception]] = [Unavailable, Unavailable, Conflict]
+
+    @note
+    def write() -> None:
+        raise tries.pop(0)("no")
+
+    with pytest.raises(Conflict):
+        write()
+    assert tries == []
 
 
 def test_adapters_are_not_inputs_of_a_step() -> None:
