@@ -69,6 +69,7 @@ LONGER = {  # file: (lines at most, why it is better in one piece)
     "tests/adapters/test_workload.py": (420, "one contract, then what only a real engine can show"),
     "tests/end_to_end/test_line.py": (300, "one shop's life in order: each story starts where the last one ended"),
     "tests/examples/test_shop.py": (570, "the example service from its history to its last request"),
+    "tests/flows/test_release.py": (300, "the release flow's stories, each from the same opening scene"),
     "tests/test_imports.py": (270, "all rules of the house on one page"),
     "tests/ledger/test_lease.py": (270, "one contract over both databases"),
 }
