@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from config.settings import HOUSE
-from deployments.embedded import mark
+from deployments.embedded import dockerd, mark, process
 from deployments.stack import Stack
 
 _ISOLATED = pytest.StashKey[tuple[Path, dict[str, str]]]()
@@ -59,6 +59,19 @@ def _hold(held: ExitStack) -> int:
         with suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
+
+
+@pytest.fixture(scope="session", autouse=True)
+def engine(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A Docker Engine for the real tests: the machine's own, or one that is started here and stopped at the end."""
+    if not any(item.get_closest_marker("real") for item in request.session.items):
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="il-engine-", ignore_cleanup_errors=True) as folder:
+        child = dockerd.ensure(Path(folder))
+        yield
+        if child:
+            process.stop(child)
 
 
 @pytest.fixture(scope="session")
