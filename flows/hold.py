@@ -43,7 +43,7 @@ def held(
     except Pause:
         desk.leases.renew(lease, park)
         raise
-    except Exception:
+    except Exception:  # whatever it was, and it is raised again: the environment must not stay held by nobody
         with suppress(ReleaseError):  # a lease that is lost, or a ledger that is gone: the first error matters more
             _leave(inside, desk, park)
         raise

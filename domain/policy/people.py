@@ -22,8 +22,3 @@ class People(Value):
     def named(self, name: str) -> Person | None:
         """Find a person by name or e-mail."""
         return next((p for p in self.people if name in (p.name, p.email)), None)
-
-    def holding(self, key: str) -> Person | None:
-        """Find the owner of a public key (`type base64`, comment ignored)."""
-        wanted = key.split()[:2]
-        return next((p for p in self.people if any(k.split()[:2] == wanted for k in p.keys)), None)

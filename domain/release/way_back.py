@@ -5,7 +5,7 @@ from typing import Literal
 from domain.errors import Refused
 from domain.release.artifact import Deployment
 from domain.release.plan import Settled
-from domain.release.route import Route, Slot, other
+from domain.release.route import Slot, other
 from domain.release.standing import Standing
 from domain.value import Value
 
@@ -73,8 +73,3 @@ def insist_reversible(standing: Standing, service: str, environment: str) -> str
 def _slot_of(standing: Standing, release: str) -> Slot | None:
     slots: tuple[Slot, ...] = ("blue", "green")
     return next((s for s in slots if (d := standing.slot(s)) is not None and d.deployment.release == release), None)
-
-
-def emptied(route: Route, slot: Slot) -> Route:
-    """Return the route without replicas in a slot."""
-    return route.holding(slot, ())
