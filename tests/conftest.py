@@ -5,6 +5,7 @@ import random
 import shutil
 import socket
 import tempfile
+import tracemalloc  # noqa: F401  # pytest imports it while it reports a warning; met half imported, that fails the test
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path

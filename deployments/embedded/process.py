@@ -6,11 +6,14 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import BaseModel
 
 from domain.errors import Unavailable
+
+_STARTED: dict[int, "subprocess.Popen[bytes]"] = {}  # children of this very process, by pid: only it can reap them
 
 
 class Child(BaseModel, frozen=True):
@@ -55,6 +58,7 @@ def start(
             extra_groups=[] if user else None,
             env={**os.environ, **(env or {})},
         )
+    _STARTED[process.pid] = process
     child = Child(name=name, pid=process.pid, born=_born(process.pid) or 0, log=str(log))
     give_up = time.monotonic() + patience
     while time.monotonic() < give_up and process.poll() is None:
@@ -69,23 +73,18 @@ def start(
 def stop(child: Child, *, patience: float = 10.0, how: signal.Signals = signal.SIGTERM) -> None:
     """Stop a program and whatever it started: first politely, after `patience` seconds by SIGKILL."""
     for sign, wait in ((how, patience), (signal.SIGKILL, 5.0)):
-        if not child.alive:
-            return
-        try:
-            os.killpg(child.pid, sign)
-        except ProcessLookupError:
-            return
+        if child.alive:
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, sign)
         end = time.monotonic() + wait
         while child.alive and time.monotonic() < end:
-            _reap(child.pid)
             time.sleep(0.02)
+    _reap(child.pid)
 
 
 def _reap(pid: int) -> None:
-    try:
-        os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        return  # started by an earlier process: init reaps it
+    if process := _STARTED.pop(pid, None):
+        process.wait(5)  # its first thread is gone; the others may take a moment
 
 
 def _born(pid: int) -> int | None:

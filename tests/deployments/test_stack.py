@@ -154,9 +154,10 @@ def test_down_leaves_nothing_behind_and_up_finds_everything_again(
     stack = new_stack(short_folder / "other")
     try:
         settings = stack.up()
-        leave_things_behind(stack, settings.engine.host)
+        stray = leave_things_behind(stack, settings.engine.host)
         switch_the_train(stack, on=True)
         stack.down()
+        assert stray.wait(5) != 0
         assert remains(stack, settings.engine.host) == []
         stack.up()
         assert the_train_is_on(stack)
@@ -187,15 +188,15 @@ def test_an_up_that_was_killed_half_way_can_be_taken_down(
     assert not list(mark.carriers(stack.name))
 
 
-def leave_things_behind(stack: Stack, host: str | None) -> None:
-    """A container, a network, and a process that stands in no list."""
+def leave_things_behind(stack: Stack, host: str | None) -> "subprocess.Popen[bytes]":
+    """A container, a network, and a process that stands in no list; returns the process."""
     api, label = Engine(host).api, {"interlock.stack": stack.name}
     network = api.create_host_config(network_mode=api.create_network(stack.name, labels=label)["Id"])
     command = ["python3", "-c", NAP]
     made = api.create_container(base_image.TAG, command, name=stack.name, labels=label, host_config=network)
     api.start(made["Id"])
     with mark.marking(stack.name):
-        subprocess.Popen([sys.executable, "-c", NAP], start_new_session=True)
+        return subprocess.Popen([sys.executable, "-c", NAP], start_new_session=True)
 
 
 def remains(stack: Stack, host: str | None) -> list[Any]:
