@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo
 
+from domain.release.recovery import Limits
 from domain.value import Name, Seconds, Value
 
 HOUSE = Path(__file__).resolve().parent.parent
@@ -130,9 +131,9 @@ class AppriseNotices(Value):
 
 
 class Lease(Value):
-    """How long a dead run holds its environment."""
+    """How long a dead run holds its release and its environment."""
 
-    ttl: Seconds = Field(default=30.0, gt=0)
+    ttl: Seconds = Field(default=15.0, gt=0)
 
 
 class Judge(Value):
@@ -166,4 +167,5 @@ class Settings(Value):
     notices: Annotated[FolderNotices | AppriseNotices, Field(discriminator="kind")]
     lease: Lease = Lease()
     judge: Judge = Judge()
+    recovery: Limits = Limits()
     prefect: Prefect = Prefect()

@@ -11,6 +11,7 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.settings import PREFECT_RUNNER_POLL_FREQUENCY, temporary_settings
 
 from config.load import catalog, load
+from deployments import watch
 from deployments.choices import offer
 from deployments.register import described, settled
 
@@ -29,4 +30,5 @@ def run(deployments: Sequence[RunnerDeployment]) -> None:
 
 
 if __name__ == "__main__":
+    watch.start()
     run(offer(described(), catalog(load())))

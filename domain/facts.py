@@ -118,6 +118,16 @@ class LeaseReturned(Value):
     kind: Literal["lease returned"] = "lease returned"
 
 
+class Recovered(Value):
+    """The run of the release was gone; what was decided then."""
+
+    kind: Literal["recovered"] = "recovered"
+    lost: str = Field(description="the Prefect flow run that carried it")
+    fate: str = Field(description="how that run ended: died, cancelled or failed")
+    action: str
+    reason: str
+
+
 class Looked(Value):
     """The judge looked once, at this share of traffic and with the next one in mind (basis points)."""
 
@@ -163,6 +173,7 @@ Fact = Annotated[
     | NotCounted
     | LeaseTaken
     | LeaseReturned
+    | Recovered
     | Looked
     | Judged
     | NowServing

@@ -243,12 +243,20 @@ class Journal(Protocol):
     """The append-only truth."""
 
     def append(
-        self, fact: Fact, *, actor: str, release: str, service: str, environment: str = "", token: int = 0
+        self,
+        fact: Fact,
+        *,
+        actor: str,
+        release: str,
+        service: str,
+        environment: str = "",
+        token: int = 0,
+        carrier: int = 0,
     ) -> Entry:
         """Write one fact.
 
-        Raises Conflict when `token` is not the environment's current one (token 0 skips that check), and Refused when
-        the fact would be an illegal transition of its release.
+        Raises Conflict when `token` is not the environment's current one, or `carrier` not the current one of the lease
+        on the release (0 skips a check), and Refused when the fact would be an illegal transition of its release.
         """
         ...
 
@@ -274,6 +282,16 @@ class Lease(Value):
     owner: str
     reason: str
     expires_in: float = Field(description="seconds left by the database's clock; negative: expired")
+
+    @property
+    def release(self) -> str:
+        """Name the release that the owner acts for: `RELEASE/who`."""
+        return self.owner.partition("/")[0]
+
+
+def carrier_of(release: str) -> str:
+    """Name what a run holds while it carries a release; no environment can be called so."""
+    return f"release {release}"
 
 
 class Leases(Protocol):

@@ -1,59 +1,96 @@
-"""Hold an environment while a release acts in it, also through the days it may wait for people."""
+"""Hold what a run acts on: the release it carries, and the environment it is in, also through days of waiting."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from uuid import uuid4
 
 from prefect.exceptions import Pause
 
 from adapters.connect import Desk
 from domain.errors import ReleaseError
 from domain.facts import Phase
+from domain.ports import Lease, carrier_of
 from domain.release.recall import phase_of
+from domain.release.recovery import HANDED_OVER
 from ledger.lease import Heartbeat
+from tasks.fault import point
 from tasks.step import Warrant
 
+PARK = 30 * 86_400.0
+"""Seconds that a lease lives without a run: longer than anybody is waited for."""
 PARKED: frozenset[Phase] = frozenset({"stuck"})
+LIFE = uuid4().hex[:6]
+"""This process, among all that a run may have: a suspended run comes back in another one."""
+
+
+@contextmanager
+def carried(warrant: Warrant, desk: Desk, run: str, *, park: float = PARK, force: bool = False) -> Iterator[Warrant]:
+    """Be the only run, and the only process of that run, that carries the release; yields the authority to do so.
+
+    Taken over is what this run itself left behind, and what the sweep hands on; `force` takes it from a living run,
+    which only a rollback may. Raises Conflict when another run carries the release.
+    """
+    what, mine = carrier_of(warrant.release), f"{warrant.release}/run {run}/"
+    holder, ttl = desk.leases.holder(warrant.service, what), desk.settings.lease.ttl
+    force = force or handed_on(warrant) or (holder is not None and holder.owner.startswith(mine))
+    lease = desk.leases.take(warrant.service, what, mine + LIFE, f"run {run}", ttl, force=force)
+    point("after", "lease taken", "carrier")
+    with _alive(desk, lease, park, lambda: False):
+        yield replace(warrant, carrier=lease)
 
 
 @contextmanager
 def held(
-    warrant: Warrant,
-    environment: str,
-    desk: Desk,
-    reason: str,
-    *,
-    owner: str = "",
-    park: float = 86_400,
-    force: bool = False,
+    warrant: Warrant, environment: str, desk: Desk, reason: str, *, park: float = PARK, force: bool = False
 ) -> Iterator[Warrant]:
     """Take the lease of an environment and keep it alive; yields the authority to act there.
 
     A flow that suspends leaves the lease parked for `park` seconds, and so does an undo that got stuck: nobody else
-    moves in. `force` takes a live lease over, which only a rollback may. Otherwise the lease is given back. Raises
-    Conflict when somebody else holds the environment.
+    moves in. `force` takes a live lease over, which only a rollback may; what an earlier run of the same release left
+    is taken over in any case. Otherwise the lease is given back. Raises Conflict when another release holds it.
     """
+    warrant.check()
+    holder = desk.leases.holder(warrant.service, environment)
+    ours = holder is not None and holder.release == warrant.release
+    owner = warrant.carrier.owner if warrant.carrier else warrant.release
     ttl = desk.settings.lease.ttl
-    lease = desk.leases.take(warrant.service, environment, owner or warrant.release, reason, ttl, force=force)
+    lease = desk.leases.take(warrant.service, environment, owner, reason, ttl, force=force or ours)
+    point("after", "lease taken", "environment", environment)
     inside = replace(warrant, lease=lease)
-    heart = Heartbeat(desk.leases, lease, ttl)
+    with _alive(desk, lease, park, lambda: _stuck(inside)):
+        yield inside
+
+
+@contextmanager
+def _alive(desk: Desk, lease: Lease, park: float, stays: Callable[[], bool]) -> Iterator[None]:
+    """Renew a lease while the block runs, then give it back, or park it when the block waits or `stays` says so.
+
+    A process that is terminated leaves it as it is: it expires, and the sweep finds it.
+    """
     try:
-        with heart:
-            yield inside
+        with Heartbeat(desk.leases, lease, desk.settings.lease.ttl):
+            yield
     except Pause:
         desk.leases.renew(lease, park)
         raise
-    except Exception:  # whatever it was, and it is raised again: the environment must not stay held by nobody
+    except Exception:  # whatever it was, and it is raised again: nothing must stay held by nobody
         with suppress(ReleaseError):  # a lease that is lost, or a ledger that is gone: the first error matters more
-            _leave(inside, desk, park)
+            if stays():
+                desk.leases.renew(lease, park)
+            else:
+                desk.leases.give_back(lease)
         raise
     else:
+        point("before", "lease returned", "", lease.environment)
         desk.leases.give_back(lease)
 
 
-def _leave(inside: Warrant, desk: Desk, park: float) -> None:
-    assert inside.lease is not None  # held() has just set it
-    if phase_of(desk.journal.entries(release=inside.release, kinds=("entered",))) in PARKED:
-        desk.leases.renew(inside.lease, park)
-    else:
-        desk.leases.give_back(inside.lease)
+def handed_on(warrant: Warrant) -> bool:
+    """Tell whether the sweep has taken the release over, and hands it on."""
+    holder = warrant.leases.holder(warrant.service, carrier_of(warrant.release))
+    return holder is not None and holder.owner.endswith(HANDED_OVER)
+
+
+def _stuck(inside: Warrant) -> bool:
+    return phase_of(inside.journal.entries(release=inside.release, kinds=("entered",))) in PARKED

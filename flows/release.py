@@ -12,7 +12,7 @@ from domain.release.artifact import Artifact
 from domain.release.plan import Plan, Request, Settled, Stage
 from domain.release.route import other
 from flows.gate import approve
-from flows.hold import held
+from flows.hold import carried, held
 from flows.ramp import ramp
 from flows.report import conclude, show
 from flows.way_back import way_back_set
@@ -34,9 +34,7 @@ from tasks.step import Warrant
 def release(
     service: Annotated[str, Field(title="Service", description="a file in config/services")],
     ref: Annotated[str, Field(title="Git ref", description="branch, tag or commit")] = "main",
-    to: Annotated[
-        str, Field(title="Up to", description="the last environment; those before it come first")
-    ] = "production",
+    to: Annotated[str, Field(title="Up to", description="the last environment; others come first")] = "production",
     requester: Annotated[
         str, Field(title="Requester", description="your name in people.yaml; you cannot approve")
     ] = "",
@@ -46,19 +44,20 @@ def release(
     """Carry one commit from source to its last environment, or put everything back."""
     desk, run = connect(service), str(flow_run.get_id() or uuid4())
     wanted = Request(service=service, ref=ref, environments=(to,), requester=requester, reason=reason)
-    warrant, request = admit(desk.journal, desk.leases, wanted, desk.environments, run, resume)
-    with way_back_set(warrant, desk):
-        plan = prepare(warrant, request, run, desk.service, desk.environments, desk.people, desk.ports)
-        show(plan, warrant.release)
-        announce(warrant, "started", plan, {}, desk.post, desk.ports)
-        built = build(warrant, plan, desk.ports.source, desk.ports.builder, desk.ports.registry)
-        for name, asked in plan.build_checks.items():
-            check(warrant, name, asked, plan.trial(built.image, built.published), (), desk.ports)
-        artifact = publish(warrant, plan, built.image, desk.ports.builder, desk.ports.registry)
-        enter(warrant, "built")
-    for stage in remaining(warrant, plan):
-        roll_out(warrant, plan, stage, artifact, desk)
-    return conclude(warrant, plan, artifact, desk)
+    admitted, request = admit(desk.journal, desk.leases, wanted, desk.environments, run, resume)
+    with carried(admitted, desk, run) as warrant:
+        with way_back_set(warrant, desk):
+            plan = prepare(warrant, request, run, desk.service, desk.environments, desk.people, desk.ports)
+            show(plan, warrant.release)
+            announce(warrant, "started", plan, {}, desk.post, desk.ports)
+            built = build(warrant, plan, desk.ports.source, desk.ports.builder, desk.ports.registry)
+            for name, asked in plan.build_checks.items():
+                check(warrant, name, asked, plan.trial(built.image, built.published), (), desk.ports)
+            artifact = publish(warrant, plan, built.image, desk.ports.builder, desk.ports.registry)
+            enter(warrant, "built")
+        for stage in remaining(warrant, plan):
+            roll_out(warrant, plan, stage, artifact, desk)
+        return conclude(warrant, plan, artifact, desk)
 
 
 def roll_out(warrant: Warrant, plan: Plan, stage: Stage, artifact: Artifact, desk: Desk) -> None:

@@ -2,7 +2,7 @@
 
 from math import isnan
 
-from prefect.artifacts import create_markdown_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.runtime import flow_run
 
 from adapters.connect import Desk
@@ -31,14 +31,14 @@ def tell(sentence: str) -> str:
 
 def conclude(warrant: Warrant, plan: Plan, artifact: Artifact, desk: Desk) -> str:
     """Finish a release: record it, compare target and actual, seal the journal, tell everybody."""
-    enter(warrant, "released")
     report = "\n".join(success_lines(plan, warrant, desk))
     where = " → ".join(stage.environment for stage in plan.stages)
     text = f"# {plan.service} {plan.version} is released\n\n{where}, `{artifact.reference}`\n\n"
-    table = f"| success metric | target | actual | |\n|---|---|---|---|\n{report}\n"
-    _put(text + table, _key("outcome", warrant.release), "Outcome")
-    seal(desk)
+    compared = f"| success metric | target | actual | |\n|---|---|---|---|\n{report}\n"
+    _put(text + compared, _key("outcome", warrant.release), "Outcome")
     announce(warrant, "succeeded", plan, {"report": report}, desk.post, desk.ports)
+    enter(warrant, "released")  # last: a run that dies before this is continued, and repeats nothing
+    seal(desk)
     return f"{plan.service} {plan.version} is released to {where}"
 
 
@@ -64,6 +64,12 @@ def _line(metric: SuccessMetric, actual: float) -> str:
         metric.at_most is None or actual <= metric.at_most
     )
     return f"| {metric.name} | {target} | {actual:.4g} | {'met' if met else 'not met'} |"
+
+
+def table(key: str, rows: list[dict[str, str]], description: str) -> None:
+    """Put a table on the run's page; nothing when it is empty."""
+    if flow_run.get_id() and rows:
+        create_table_artifact(rows, key=key, description=description)
 
 
 def _put(text: str, key: str, description: str) -> None:

@@ -1,6 +1,7 @@
 """Take a release out of an environment again: traffic first, then code and config; never report success unseen."""
 
 from typing import Annotated
+from uuid import uuid4
 
 from prefect import flow
 from prefect.runtime import flow_run
@@ -11,7 +12,7 @@ from domain.errors import Invalid
 from domain.release import standing
 from domain.release.state import changing
 from domain.release.way_back import insist_reversible
-from flows.hold import held
+from flows.hold import carried, handed_on, held
 from flows.take_back import take_back
 from tasks.step import Warrant
 
@@ -25,10 +26,8 @@ def rollback(
     release: Annotated[str, Field(title="Release", description="empty: whatever is there now")] = "",
 ) -> str:
     """Put an environment back to what served before; always allowed, also over the head of a running release."""
-    desk = connect(service)
+    desk, run = connect(service), flow_run.get_parent_flow_run_id() or flow_run.get_id() or uuid4()
     inside = flow_run.get_parent_flow_run_id() is not None
-    if not inside and desk.people.named(requester) is None:
-        raise Invalid(f"requester: {requester!r} is not in people.yaml", "give your name as it stands there")
     entries = desk.journal.entries(service=service, environment=environment)
     release = (
         release or changing(entries, environment) or insist_reversible(standing.fold(entries), service, environment)
@@ -36,6 +35,10 @@ def rollback(
     warrant = Warrant(
         journal=desk.journal, leases=desk.leases, release=release, service=service, actor=requester or "interlock"
     )
-    owner = release if inside else f"{release}/rollback by {requester}"
-    with held(warrant, environment, desk, f"rollback: {reason}", owner=owner, force=not inside) as here:
+    if not (inside or desk.people.named(requester) or handed_on(warrant)):
+        raise Invalid(f"requester: {requester!r} is not in people.yaml", "give your name as it stands there")
+    with (
+        carried(warrant, desk, str(run), force=not inside) as sole,
+        held(sole, environment, desk, f"rollback: {reason}", force=not inside) as here,
+    ):
         return take_back(here, desk, reason)

@@ -1,17 +1,21 @@
 """The way back, walked: every effect that the journal recorded is undone, then the world is looked at."""
 
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+from typing import TypeVar
 
 from adapters.connect import Desk
-from domain.errors import Invalid, ReleaseError
+from domain.errors import Invalid, ReleaseError, Unavailable
 from domain.facts import Intended
+from domain.ports import Clock
 from domain.release import standing
 from domain.release.artifact import Deployment
 from domain.release.plan import Plan, Settled
 from domain.release.recall import plan_of
 from domain.release.route import Route, Slot
 from domain.release.standing import Standing
-from domain.release.way_back import target_of, way_back
+from domain.release.way_back import remaining, target_of, way_back
 from flows.ramp import endpoints
 from flows.report import tell
 from tasks.announce import announce
@@ -23,28 +27,54 @@ from tasks.shift import attach, shift
 from tasks.step import Warrant
 from tasks.verify import verify
 
+T = TypeVar("T")
+PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
+"""Seconds between two attempts at an undo, which come on top of each step's own: two minutes in all."""
+
 
 def take_back(warrant: Warrant, desk: Desk, reason: str) -> str:
     """Walk the way back that the journal's effects describe, and look at the world at its end."""
-    entries = desk.journal.entries(service=warrant.service, environment=warrant.environment)
-    stands, plan = standing.fold(entries), plan_of(desk.journal.entries(release=warrant.release, kinds=("planned",)))
+    stands, plan = (
+        standing_of(warrant, desk),
+        plan_of(desk.journal.entries(release=warrant.release, kinds=("planned",))),
+    )
     if plan is None:
         raise Invalid(f"release {warrant.release!r} is not in the journal", "`interlock status` lists releases")
     target = target_of(stands, warrant.release)
     enter(warrant, "rolling back", reason)
     try:
-        route = walk(warrant, stands, plan, desk)
-        confirm(warrant, target, route, stands.fingerprint, desk)
+        route = patiently(partial(go_back, warrant, target, plan, desk), desk.ports.clock)
     except ReleaseError as error:
-        enter(warrant, "stuck", error.message)
-        announce(warrant, "needs a person", plan, {"reason": error.message}, desk.post, desk.ports)
+        if warrant.lost():
+            raise  # whoever took over finishes the undo
+        left = remaining(standing_of(warrant, desk), warrant.release, f"{warrant.service} {warrant.environment}")
+        enter(warrant, "stuck", f"{error.message}\n{left}")
+        announce(warrant, "needs a person", plan, {"reason": f"{error.message}\n{left}"}, desk.post, desk.ports)
         raise
     if target and route and stands.serving and stands.serving.deployment.release == warrant.release:
         settle(warrant, target.model_copy(update={"way": "rollback", "deployment": _placed(target, route)}))
-    enter(warrant, "rolled back", reason)
     announce(warrant, "rolled back", plan, {"reason": reason}, desk.post, desk.ports)
+    enter(warrant, "rolled back", reason)  # last: an undo that dies before this is finished, and repeats nothing
     back = f"{target.deployment.version} serves again" if target else "nothing serves, as before"
     return tell(f"{warrant.service} in {warrant.environment}: {back}. {plan.stage(warrant.environment).way_back.data}.")
+
+
+def go_back(warrant: Warrant, target: Settled | None, plan: Plan, desk: Desk) -> Route | None:
+    """Walk what is left of the way, and look; returns the route at its end."""
+    stands = standing_of(warrant, desk)
+    route = walk(warrant, stands, plan, desk)
+    confirm(warrant, target, route, stands.fingerprint, desk)
+    return route
+
+
+def patiently(attempt: Callable[[], T], clock: Clock) -> T:
+    """Try an undo again, with growing pauses, while something does not answer."""
+    for pause in PAUSES:
+        try:
+            return attempt()
+        except Unavailable:
+            clock.sleep(pause)
+    return attempt()
 
 
 def traffic_first(warrant: Warrant, desk: Desk) -> None:
@@ -52,7 +82,7 @@ def traffic_first(warrant: Warrant, desk: Desk) -> None:
 
     Starting a subflow takes about a second, and users need not wait for it. What fails here the walk tries again.
     """
-    stands = standing.fold(desk.journal.entries(service=warrant.service, environment=warrant.environment))
+    stands = standing_of(warrant, desk)
     first = next(iter(way_back(stands, warrant.release)), None)
     if first and first.verb == "shift" and first.slot and stands.route:
         with suppress(ReleaseError):
@@ -90,6 +120,11 @@ def confirm(warrant: Warrant, target: Settled | None, route: Route | None, finge
         fingerprint,
         desk.ports,
     )
+
+
+def standing_of(warrant: Warrant, desk: Desk) -> Standing:
+    """Fold what stands in the environment by the journal."""
+    return standing.fold(desk.journal.entries(service=warrant.service, environment=warrant.environment))
 
 
 def _placed(target: Settled, route: Route) -> Deployment:

@@ -20,14 +20,16 @@ def way_back_set(warrant: Warrant, desk: Desk) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # a time-out or a bug must not leave an environment half changed either
+        if warrant.lost():
+            raise  # whoever took over goes on from the journal, and answers for it
         reason = error.message if isinstance(error, ReleaseError) else f"{type(error).__name__}: {error}"
         phase = phase_of(desk.journal.entries(release=warrant.release, kinds=("entered",)))
         if phase in ("deploying", "baking"):
             traffic_first(warrant, desk)
             rollback(warrant.service, warrant.environment, reason, warrant.actor, warrant.release)
         elif phase not in (*state.OVER, "rolling back", "stuck"):
-            enter(warrant, "aborted", reason)
             _say_aborted(warrant, reason, desk)
+            enter(warrant, "aborted", reason)
         raise
 
 

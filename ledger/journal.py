@@ -8,7 +8,7 @@ from sqlalchemy import Connection, insert, select
 from domain.canonical import canonical
 from domain.errors import Conflict, Invalid
 from domain.facts import FACT, Entered, Entry, Fact
-from domain.ports import Lease
+from domain.ports import Lease, carrier_of
 from domain.release.state import insist_legal
 from ledger.checkpoint import Checkpoint
 from ledger.open import Ledger
@@ -25,12 +25,22 @@ class SqlJournal:
         self._ledger = ledger
 
     def append(
-        self, fact: Fact, *, actor: str, release: str, service: str, environment: str = "", token: int = 0
+        self,
+        fact: Fact,
+        *,
+        actor: str,
+        release: str,
+        service: str,
+        environment: str = "",
+        token: int = 0,
+        carrier: int = 0,
     ) -> Entry:
         """Write one fact; see the port. Raises Invalid, too, when the fact could not be read back (NaN has no JSON)."""
         with self._ledger.writing() as connection:
             if token:
                 insist_current(connection, self._ledger, service, environment, token)
+            if carrier:
+                insist_current(connection, self._ledger, service, carrier_of(release), carrier)
             if isinstance(fact, Entered):
                 insist_legal(_entered(connection, release), fact)
             return write(connection, self._ledger, fact, actor, release, service, environment, token)

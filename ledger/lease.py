@@ -9,7 +9,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from domain.errors import Conflict, Unavailable
 from domain.facts import LeaseReturned, LeaseTaken
-from domain.ports import Lease, Leases
+from domain.ports import Lease, Leases, carrier_of
 from ledger.journal import current, insist_current, write
 from ledger.open import Ledger
 from ledger.tables import JOURNAL, LEASE
@@ -65,7 +65,7 @@ class SqlLeases:
             insert(LEASE).values(**lease.model_dump(exclude={"expires_in"}), expires_at=self._ledger.now + ttl)
         )
         fact = LeaseTaken(owner=owner, reason=reason, took_over_from=before.owner if before else None)
-        write(connection, self._ledger, fact, owner, _release(owner), service, environment, token)
+        write(connection, self._ledger, fact, owner, lease.release, service, environment, token)
         return lease
 
     def renew(self, lease: Lease, ttl: float) -> Lease:
@@ -89,16 +89,12 @@ class SqlLeases:
         with self._ledger.writing() as connection:
             if connection.execute(delete(LEASE).where(*_is(lease))).rowcount:
                 who, where = lease.owner, (lease.service, lease.environment)
-                write(connection, self._ledger, LeaseReturned(), who, _release(who), *where, lease.token)
+                write(connection, self._ledger, LeaseReturned(), who, lease.release, *where, lease.token)
 
     def holder(self, service: str, environment: str) -> Lease | None:
         """Tell who holds it, also when it has expired; None when it is free."""
         with self._ledger.reading() as connection:
             return current(connection, self._ledger, service, environment)
-
-
-def _release(owner: str) -> str:
-    return owner.partition("/")[0]
 
 
 def _is(lease: Lease) -> tuple[ColumnElement[bool], ...]:
@@ -110,8 +106,13 @@ def _is(lease: Lease) -> tuple[ColumnElement[bool], ...]:
 
 
 def _held_by_another(held: Lease) -> Conflict:
+    if held.environment == carrier_of(held.release):
+        return Conflict(
+            f"{held.release} is carried by another run: {held.owner.partition('/')[2].partition('/')[0]}",
+            f"look at that run; should it be dead, the sweep goes on with the release in {held.expires_in:.0f} s",
+        )
     return Conflict(
-        f"{held.service} in {held.environment} is held by {held.owner} for another {held.expires_in:.0f} s: "
+        f"{held.service} in {held.environment} is held by {held.release} for another {held.expires_in:.0f} s: "
         f"{held.reason}",
         f"wait, or `interlock lease take-over {held.service} {held.environment} --reason …`",
     )

@@ -21,6 +21,8 @@ def judge(
     `extra` counts how often people granted another patience after a hold. Returns `promote` or
     `hold`. Raises Rejected when the candidate must go back.
     """
+    if known := _concluded(warrant, share):
+        return known
     patience = stage.profile.rollout.patience * (1 + extra)
     judged = Judge(plan.criteria)
     waited = _recall(judged, warrant, share, following)
@@ -40,6 +42,8 @@ def bake(warrant: Warrant, plan: Plan, stage: Stage, route: Route, router: Route
 
     Returns `promote` or, when no request was seen, `hold`. Raises Rejected when it must go back.
     """
+    if known := _concluded(warrant, 10_000):
+        return known
     judged = Judge(plan.criteria)
     waited = _recall(judged, warrant, 10_000, 10_000)
     with router.samples(route, stage.slot) as samples:
@@ -78,6 +82,17 @@ def _seen(warrant: Warrant, samples: Samples, share: int, following: int) -> Tic
 
 def _conclude(warrant: Warrant, share: int, verdict: Verdict) -> Verdict:
     warrant.record(Judged(share=share, verdict=verdict))
+    return _obeyed(share, verdict)
+
+
+def _concluded(warrant: Warrant, share: int) -> Verdict | None:
+    """Recall what was decided at this share before a restart: traffic may have moved on. A hold decides nothing."""
+    entries = warrant.journal.entries(release=warrant.release, environment=warrant.environment, kinds=("judged",))
+    verdicts = [e.fact.verdict for e in entries if isinstance(e.fact, Judged) and e.fact.share == share]
+    return _obeyed(share, verdicts[-1]) if verdicts and verdicts[-1].decision != "hold" else None
+
+
+def _obeyed(share: int, verdict: Verdict) -> Verdict:
     if verdict.decision == "roll back":
         raise Rejected(f"the judge rolls back at {share / 100:g} %: {verdict.reasons[0]}", "see `interlock explain`")
     return verdict

@@ -35,14 +35,14 @@ def prepare(
     entries = warrant.journal.entries(release=warrant.release, kinds=("opened", "planned", "entered"))
     if (phase := phase_of(entries)) in OVER:
         raise Refused(f"{warrant.release} is {phase}", "start a new release")
-    if (known := plan_of(entries)) is not None:
-        return known
     if not entries:
         warrant.record(Opened(request=request, run=run))
-    plan = compute(request, service, environments, people, ports, warrant.journal)
-    insist(plan.verdicts)
-    warrant.record(Planned(plan=plan, hash=plan.hash))
-    warrant.record(Entered(phase="planned"))
+    if (plan := plan_of(entries)) is None:
+        plan = compute(request, service, environments, people, ports, warrant.journal)
+        insist(plan.verdicts)
+        warrant.record(Planned(plan=plan, hash=plan.hash))
+    if phase is None:
+        warrant.record(Entered(phase="planned"))
     return plan
 
 

@@ -9,7 +9,7 @@ result cache is never used, and only Unavailable is retried.
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -23,13 +23,14 @@ from prefect.tasks import exponential_backoff
 from pydantic import BaseModel
 
 from domain.canonical import sha256
-from domain.errors import Refused, ReleaseError, Unavailable
+from domain.errors import Conflict, Refused, ReleaseError, Unavailable
 from domain.facts import Approved, Done, Entry, Fact, Failed, Intended
 from domain.policy.approval import Gate, quorum, seats_text
 from domain.policy.people import People
 from domain.ports import Journal, Lease, Leases
 from domain.release.explain import sentence
 from domain.value import Value
+from tasks.fault import point
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -55,15 +56,19 @@ class Permit:
 
 @dataclass(frozen=True)
 class Warrant:
-    """The authority to act: for which release, as whom, and under whose lease where an environment is touched."""
+    """The authority to act: for which release, as whom, and under which leases.
+
+    `carrier` is the lease on the release itself (one run carries it), `lease` the one on the environment it is in.
+    """
 
     journal: Journal
     leases: Leases
     release: str
     service: str
     actor: str
+    carrier: Lease | None = None
     lease: Lease | None = None
-    permit: "Permit | None" = None
+    permit: Permit | None = None
 
     @property
     def environment(self) -> str:
@@ -76,14 +81,25 @@ class Warrant:
         return self.lease.token if self.lease else 0
 
     def check(self) -> None:
-        """Raise Conflict when the lease is gone, Refused when the approvals in the journal no longer add up."""
-        if self.lease:
-            self.leases.check(self.lease)
+        """Raise Conflict when a lease is gone, Refused when the approvals in the journal no longer add up."""
+        for held in (self.carrier, self.lease):
+            if held:
+                self.leases.check(held)
         if self.permit:
             self.permit.insist(self.journal.entries(release=self.release, kinds=("approved",)))
 
+    def lost(self) -> bool:
+        """Tell whether somebody else has taken over what this authority rests on; it may then change nothing more."""
+        try:
+            replace(self, permit=None).check()
+        except Conflict:
+            return True
+        return False
+
     def record(self, fact: Fact) -> None:
         """Write a fact under this authority; the journal refuses a stale token."""
+        name = str(getattr(fact, "verb", "") or getattr(fact, "phase", ""))
+        point("before", fact.kind, name, self.environment)
         self.journal.append(
             fact,
             actor=self.actor,
@@ -91,7 +107,9 @@ class Warrant:
             service=self.service,
             environment=self.environment,
             token=self.token,
+            carrier=self.carrier.token if self.carrier else 0,
         )
+        point("after", fact.kind, name, self.environment)
         if FlowRunContext.get() and (said := sentence(fact)):
             get_run_logger().info("%s: %s", self.environment or self.service, said)
 

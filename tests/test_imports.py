@@ -32,7 +32,10 @@ MAY_IMPORT = {
 MAY_IMPORT_MORE = {"adapters/connect.py": {"config", "ledger"}}  # the one place that names concrete classes
 
 MAY_IMPORT_PREFECT = OUTER | {"flows"}
-MAY_IMPORT_PREFECT_TOO = {"tasks/step.py"}  # the one decorator that makes a verb a task
+MAY_IMPORT_PREFECT_TOO = {
+    "tasks/step.py",  # the one decorator that makes a verb a task
+    "tasks/fault.py",  # asks which flow it is in, when a campaign wants to know
+}
 ASKS_THE_WORLD = {
     *("asyncio", "boto3", "docker", "httpx", "os", "psycopg", "requests"),
     *("socket", "sqlalchemy", "sqlmodel", "subprocess", "time"),
@@ -51,15 +54,19 @@ LONGER = {  # file: (lines at most, why it is better in one piece)
     "adapters/haproxy.py": (240, "a change of route is one story: open, join, shift, part"),
     "adapters/postgres_catalog.py": (240, "a third is SQL: what makes two schemas the same"),
     "adapters/postgres_migrate.py": (300, "a migration that was cut off, and how it is taken up again"),
-    "domain/ports.py": (320, "every port on one page, each method with its promises; Protocols have no bodies"),
+    "domain/ports.py": (350, "every port on one page, each method with its promises; Protocols have no bodies"),
+    "flows/hold.py": (105, "two leases, kept alive, parked and given back by the same rules"),
+    "flows/recover.py": (110, "what is decided about a lost release, and what is then done"),
     "flows/ramp.py": (100, "one share of traffic after the other, and what is put up before the first"),
-    "flows/take_back.py": (115, "the way back walked and then looked at"),
+    "flows/report.py": (90, "everything that a run's page shows"),
+    "flows/take_back.py": (145, "the way back walked and then looked at"),
     "ledger/open.py": (260, "two databases side by side, so that a difference between them is seen"),
     "tasks/approve.py": (90, "a gate is opened, answered and counted by the same rules"),
     "tasks/check.py": (85, "two kinds of check with one kind of evidence"),
-    "tasks/judge.py": (95, "ramp and bake replay the same ticks"),
+    "tasks/fault.py": (80, "one campaign's hook, whole: what it matches, and how it strikes"),
+    "tasks/judge.py": (110, "ramp and bake replay the same ticks"),
     "tasks/prepare.py": (105, "what a plan is drawn up from: source, history, databases"),
-    "tasks/step.py": (255, "the protocol of intent, outcome and re-entry, which every verb goes through"),
+    "tasks/step.py": (285, "the protocol of intent, outcome and re-entry, which every verb goes through"),
     "tests/adapters/test_database.py": (
         780,
         "one contract, then locks, crashes and damaged backups on a real PostgreSQL",

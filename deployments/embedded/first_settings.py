@@ -22,7 +22,7 @@ def first_settings(stack: str, config: Path, host: str, ports: Mapping[str, int]
             "store": {"kind": "folder", "folder": "store"},
             "secrets": {"folder": "secrets"},
             "notices": {"kind": "folder", "folder": "notices"},
-            "lease": {"ttl": "30s"},
+            "lease": {"ttl": "15s"},
             "judge": {"period": "1s"},
             "prefect": {
                 "api": f"http://127.0.0.1:{ports['prefect']}/api",

@@ -3,14 +3,18 @@
 from collections.abc import Iterable
 
 from domain.facts import Entry, Fact
+from domain.ports import carrier_of
 
 
 def story(entries: Iterable[Entry]) -> tuple[tuple[str, str, str, str], ...]:
-    """Tell a release in lines of (time, environment, actor, sentence); single looks of the judge are left out."""
+    """Tell a release in lines of (time, environment, actor, sentence).
+
+    Single looks of the judge are left out, and how the release itself was handed from run to run.
+    """
     return tuple(
-        (entry.at, entry.environment, entry.actor, said)
+        (entry.at, entry.environment, entry.actor.partition("/run ")[0], said)
         for entry in entries
-        if (said := sentence(entry.fact)) is not None
+        if entry.environment != carrier_of(entry.release) and (said := sentence(entry.fact)) is not None
     )
 
 
@@ -39,10 +43,12 @@ def sentence(fact: Fact) -> str | None:  # noqa: PLR0911, PLR0912  # one line pe
         case "not counted":
             return f"an answer did not count: {fact.reason}"
         case "lease taken":
-            over = f", taken over from {fact.took_over_from}" if fact.took_over_from else ""
-            return f"lease taken by {fact.owner}: {fact.reason}{over}"
+            over = f", taken over from {fact.took_over_from.partition('/')[0]}" if fact.took_over_from else ""
+            return f"lease taken by {fact.owner.partition('/run ')[0]}: {fact.reason}{over}"
         case "lease returned":
             return "lease returned"
+        case "recovered":
+            return f"its run {fact.lost[:8] or 'nobody knows'} {fact.fate}: {fact.action} – {fact.reason}"
         case "judged":
             return f"judge at {fact.share / 100:g} %: {fact.verdict.decision} – {fact.verdict.reasons[0]}"
         case "now serving":

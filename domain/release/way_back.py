@@ -39,8 +39,9 @@ def way_back(standing: Standing, release: str, begun: Slot | None = None) -> tup
         return (Undo(verb="retire", slot=candidate, says=f"retire slot {candidate}: nothing served here before"),)
     steps: list[Undo] = []
     back = other(candidate)
-    kept = standing.slot(back)
-    if kept is None or kept.deployment.release != target.deployment.release:
+    kept, route = standing.slot(back), standing.route
+    reachable = route is not None and route.endpoints(back) != ()  # a restore may have been cut off before this
+    if kept is None or kept.deployment.release != target.deployment.release or not reachable:
         again = target.deployment.model_copy(update={"slot": back})
         steps.append(
             Undo(verb="restore", deployment=again, says=f"start {again.version} in slot {back} from its digest")
@@ -48,6 +49,26 @@ def way_back(standing: Standing, release: str, begun: Slot | None = None) -> tup
     steps.append(Undo(verb="shift", slot=back, says=f"give slot {back} ({target.deployment.version}) all traffic"))
     steps.append(Undo(verb="retire", slot=candidate, says=f"drain and stop slot {candidate}"))
     return tuple(steps)
+
+
+def remaining(standing: Standing, release: str, where: str) -> str:
+    """Say in what state each plane was left by the journal, which steps of the way back remain, and how to take them.
+
+    `where` is "SERVICE ENVIRONMENT", as the command wants it.
+    """
+    route = standing.route
+    slots: tuple[Slot, ...] = ("blue", "green")
+    there = {slot: held for slot in slots if (held := standing.slot(slot))}
+    share = ", ".join(f"{slot} {route.share(slot) / 100:g} %" for slot in there) if route else "no route"
+    code = ", ".join(f"{held.deployment.version} in {slot} × {len(held.replicas)}" for slot, held in there.items())
+    lines = [
+        f"traffic: {share or 'no slot is filled'}",
+        f"code and config: {code or 'nothing runs'}",
+        f"data: schema {(standing.fingerprint or 'none')[:12]}, it stays as it is",
+    ]
+    steps = way_back(standing, release)
+    lines += [f"left to do {number}: {undo.says}" for number, undo in enumerate(steps, start=1)]
+    return "\n".join([*lines, f"once it is mended, this walks what is left: interlock rollback {where} --reason …"])
 
 
 def target_of(standing: Standing, release: str) -> Settled | None:

@@ -16,7 +16,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate, DeploymentUpdate
 from prefect.client.schemas.objects import DeploymentSchedule
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.client.schemas.schedules import CronSchedule
+from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.deployments.runner import RunnerDeployment
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
@@ -100,11 +100,22 @@ def shape(deployment: RunnerDeployment) -> dict[str, Any]:
         "description": deployment.description,
         "tags": deployment.tags,
         "parameters": deployment.parameters,
-        "schedules": [
-            {"slug": s.slug, "active": s.active, **s.schedule.model_dump(include={"cron", "timezone"})}
-            for s in deployment.schedules or []
+        "schedules": [{"slug": s.slug, "active": s.active, **times(s)} for s in deployment.schedules or []],
+        "triggers": [
+            {
+                "type": "event",
+                "expect": sorted(t.expect),
+                **t.model_dump(include={"name", "description", "match_related"}),
+            }
+            for t in deployment.triggers
         ],
     }
+
+
+def times(entry: Any) -> dict[str, Any]:
+    if isinstance(entry.schedule, IntervalSchedule):
+        return {"interval": entry.schedule.interval.total_seconds()}
+    return dict(entry.schedule.model_dump(include={"cron", "timezone"}))
 
 
 def shape_in_file(entry: dict[str, Any]) -> dict[str, Any]:
@@ -112,6 +123,7 @@ def shape_in_file(entry: dict[str, Any]) -> dict[str, Any]:
     return {
         "parameters": {},
         "schedules": [],
+        "triggers": [],
         **{name: value for name, value in entry.items() if name != "work_pool"},
     }
 

@@ -7,12 +7,17 @@ import pytest
 from domain.errors import Refused
 from domain.release.outcomes import Deployed
 from domain.release.plan import Settled
-from domain.release.route import Route
+from domain.release.route import Endpoint, Route
 from domain.release.standing import Standing
 from domain.release.way_back import insist_reversible, target_of, way_back
 
 Settle = Callable[..., Settled]
-ROUTE = Route(name="shop-production", port=18080)
+ROUTE = Route(
+    name="shop-production",
+    port=18080,
+    blue=(Endpoint(name="blue-0", address="10.0.0.1", port=80),),
+    green=(Endpoint(name="green-0", address="10.0.0.2", port=80),),
+)
 
 
 def deployed(settled: Settled) -> Deployed:
@@ -23,6 +28,13 @@ def test_before_it_settled_traffic_goes_back_in_one_command_then_the_candidate_r
     old, new = settled("1.0.0", "blue"), settled("1.1.0", "green")
     stands = Standing(route=ROUTE, blue=deployed(old), green=deployed(new), settled=(old,))
     assert [(u.verb, u.slot) for u in way_back(stands, "shop-1.1.0")] == [("shift", "blue"), ("retire", "green")]
+
+
+def test_an_undo_cut_off_before_the_old_version_was_reachable_restores_it_again(settled: Settle) -> None:
+    old, new = settled("1.0.0", "blue"), settled("1.1.0", "green")
+    unreachable = ROUTE.holding("blue", ())
+    stands = Standing(route=unreachable, blue=deployed(old), green=deployed(new), settled=(old, new))
+    assert [u.verb for u in way_back(stands, "shop-1.1.0")] == ["restore", "shift", "retire"]
 
 
 def test_after_it_settled_the_old_version_starts_again_from_its_digest_first(settled: Settle) -> None:

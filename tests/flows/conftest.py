@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from adapters.connect import Desk
 from adapters.memory.builder import MemoryBuilder
@@ -29,8 +30,9 @@ from domain.release.standing import Standing
 from flows.rollback import rollback
 from ledger.journal import SqlJournal
 from ledger.lease import SqlLeases
-from ledger.open import open_ledger
+from ledger.open import Ledger, open_ledger
 from ledger.outbox import Outbox
+from ledger.tables import LEASE
 
 UP = "-- interlock: phase=expand\ncreate table orders (id int);"
 
@@ -47,6 +49,7 @@ class World:
     store: MemoryStore
     notices: MemoryNotices
     databases: dict[str, MemoryDatabase]
+    ledger: Ledger
 
     def standing(self, environment: str) -> Standing:
         return standing.fold(self.desk.journal.entries(service="shop", environment=environment))
@@ -61,6 +64,15 @@ class World:
         assert route is not None
         running = [r for r in self.workload.running("shop", environment) if r.slot == route.leading]
         return running[0].version, len(running), route.share(route.leading)
+
+    def release(self, tag: str) -> str:
+        """Name the newest release of a tag."""
+        return next(e.release for e in reversed(self.desk.journal.entries(kinds=("opened",))) if tag in e.release)
+
+    def expire_leases(self) -> None:
+        """Let as much time pass as every lease has left: what a killed process leaves behind."""
+        with self.ledger.writing() as connection:
+            connection.execute(update(LEASE).values(expires_at=self.ledger.now - 1))
 
     def said(self) -> set[tuple[str, str]]:
         return {(group, key.rsplit("/", 2)[1]) for group, key in self.notices.delivered}
@@ -135,7 +147,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
             notices=notices,
         ),
     )
-    for module in ("flows.release", "flows.rollback"):
-        monkeypatch.setattr(f"{module}.connect", lambda name: desk)
+    for module in ("flows.release", "flows.rollback", "flows.recover"):
+        monkeypatch.setattr(f"{module}.connect", lambda name, house=None: desk)
+    monkeypatch.setattr("flows.sweep.open_house", lambda: desk)
     monkeypatch.setattr("flows.way_back.rollback", rollback.fn)  # outside a run a subflow is a function, as verbs are
-    return World(desk, source, router, workload, probe, store, notices, databases)
+    return World(desk, source, router, workload, probe, store, notices, databases, ledger)

@@ -196,7 +196,10 @@ def test_a_flow_that_dies_anywhere_is_continued_and_nothing_is_done_twice(opened
     opened.router.apply = die_once  # type: ignore[method-assign]  # dies after the effect, before the outcome
     with pytest.raises(Died):
         go("v1.1.0")
-    name = next(e.release for e in opened.desk.journal.entries(kinds=("opened",)) if "v1.1.0" in e.release)
+    name = opened.release("v1.1.0")
+    with pytest.raises(Conflict, match="is carried by another run"):
+        release.fn("shop", "v1.1.0", "production", "dora", "a test", resume=name)
+    opened.expire_leases()
     release.fn("shop", "v1.1.0", "production", "dora", "a test", resume=name)
     assert opened.phase("v1.1.0") == "released"
     assert opened.serving("production") == ("1.1.0", 2, 10_000)

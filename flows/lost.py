@@ -1,0 +1,37 @@
+"""Tell whether a release still has a run: its leases say who lives, Prefect says how a run ended."""
+
+from adapters.connect import House
+from domain.facts import LeaseTaken
+from domain.ports import Lease
+from domain.release.recovery import HANDED_OVER, Fate
+from domain.release.state import ReleaseState
+from flows import dispatch
+
+
+def fate_of(state: ReleaseState, carrier: Lease | None, run: str, house: House) -> Fate | None:
+    """Tell how the release lost its run; None while it has one, or needs none."""
+    if state.phase == "stuck":
+        parked = house.leases.holder(state.service, state.environment)
+        return None if parked and parked.expires_in > 0 else "died"
+    alive = carrier is not None and carrier.expires_in > 0
+    if alive and carrier and carrier.owner.endswith(HANDED_OVER):
+        return None
+    match dispatch.end_of(run):
+        case "cancelled" | "failed" | "died" as ended:
+            return ended
+        case "waiting":
+            return None
+        case "cancelling":
+            return None if alive else "cancelled"
+        case _:  # Prefect sees it run, or never saw it: then the lease alone says whether it lives
+            return None if alive else "died"
+
+
+def run_of(state: ReleaseState, house: House) -> str:
+    """Find the run that carried the release last; empty when none ever did."""
+    taken = [
+        entry.fact.owner
+        for entry in house.journal.entries(release=state.release, kinds=("lease taken",))
+        if isinstance(entry.fact, LeaseTaken) and "/run " in entry.fact.owner
+    ]
+    return taken[-1].split("/run ")[1].partition("/")[0] if taken else ""
