@@ -10,7 +10,6 @@ from adapters.connect import Desk
 from domain.errors import ReleaseError
 from domain.facts import Phase
 from domain.release.recall import phase_of
-from ledger.lease import Heartbeat
 from tasks.step import Warrant
 
 PARKED: frozenset[Phase] = frozenset({"stuck"})
@@ -36,9 +35,8 @@ def held(
     ttl = desk.settings.lease.ttl
     lease = desk.leases.take(warrant.service, environment, owner or warrant.release, reason, ttl, force=force)
     inside = replace(warrant, lease=lease)
-    heart = Heartbeat(desk.leases, lease, ttl)
     try:
-        with heart:
+        with desk.leases.keep_alive(lease, ttl):
             yield inside
     except Pause:
         desk.leases.renew(lease, park)

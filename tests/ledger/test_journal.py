@@ -16,13 +16,13 @@ from sqlalchemy.exc import DBAPIError
 
 from domain.canary.tick import Cell, Tick
 from domain.canary.verdict import Verdict
+from domain.chain import GENESIS, verify
 from domain.errors import Invalid, Refused, Unavailable
 from domain.facts import Done, Entered, Intended, Judged, Looked, Phase, Planned
 from domain.release.plan import Plan
 from domain.release.state import FIRST, NEXT
 from ledger.journal import SqlJournal
 from ledger.open import Ledger, open_ledger
-from ledger.verify import GENESIS, verify
 
 WHO = {"actor": "ada", "release": "shop-1", "service": "shop"}
 

@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
+from domain.chain import verify
 from domain.errors import Conflict, Unavailable
 from domain.facts import Intended, LeaseReturned, LeaseTaken
-from domain.ports import Lease
+from domain.lease import Lease
 from ledger.journal import SqlJournal
 from ledger.lease import Heartbeat, SqlLeases
 from ledger.open import Ledger, open_ledger
-from ledger.verify import verify
 
 PLACE = ("shop", "production")
 

@@ -7,8 +7,9 @@ import pytest
 
 from adapters.memory.notices import MemoryNotices
 from domain.errors import Invalid, Unavailable
+from domain.post import MOST_TRIES, Notice
 from ledger.open import Ledger, open_ledger
-from ledger.outbox import MOST_TRIES, Notice, Outbox
+from ledger.outbox import Outbox
 
 
 class Unreliable(MemoryNotices):
