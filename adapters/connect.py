@@ -21,7 +21,7 @@ from config.load import catalog, load
 from config.settings import AppriseNotices, FolderNotices, FolderStore, S3Store, Settings
 from domain.environment.profile import Environment
 from domain.policy.people import People
-from domain.ports import Notices, Ports, Store
+from domain.ports import Journal, Leases, Notices, Ports, Post, Store
 from domain.release import standing
 from domain.release.service import Service
 from ledger.journal import SqlJournal
@@ -37,9 +37,9 @@ class House:
     settings: Settings
     catalog: Catalog
     secrets: References
-    journal: SqlJournal
-    leases: SqlLeases
-    post: Outbox
+    journal: Journal
+    leases: Leases
+    post: Post
 
     @property
     def environments(self) -> Mapping[str, Environment]:

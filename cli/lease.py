@@ -7,7 +7,7 @@ import typer
 from adapters.connect import House, open_house
 from cli import options, show
 from cli.find import oneself
-from domain.ports import Lease
+from domain.lease import Lease
 
 app = typer.Typer(add_completion=False, help="See who holds an environment, and free a dead one.", no_args_is_help=True)
 

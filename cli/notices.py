@@ -7,7 +7,7 @@ import typer
 from adapters import connect
 from adapters.system_clock import SystemClock
 from cli import options, show
-from ledger.outbox import Notice
+from domain.post import Notice
 
 app = typer.Typer(add_completion=False)
 EVER = float("inf")

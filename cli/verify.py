@@ -6,10 +6,10 @@ import typer
 
 from adapters.connect import open_house, store
 from cli import options, show
+from domain.chain import Row
+from domain.chain import verify as recompute
 from domain.errors import Conflict
 from ledger.checkpoint import latest
-from ledger.tables import JournalRow
-from ledger.verify import verify as recompute
 
 app = typer.Typer(add_completion=False)
 
@@ -41,11 +41,11 @@ def verify(json: options.Json = False) -> None:
 class _Counted:
     """Counts rows as they pass."""
 
-    def __init__(self, source: Iterable[JournalRow]) -> None:
+    def __init__(self, source: Iterable[Row]) -> None:
         self.rows = 0
         self._source = source
 
-    def __iter__(self) -> Iterator[JournalRow]:
+    def __iter__(self) -> Iterator[Row]:
         for row in self._source:
             self.rows += 1
             yield row

@@ -10,7 +10,7 @@ import time
 
 from adapters.connect import House, open_house
 from domain.facts import Entry
-from domain.ports import carrier_of
+from domain.lease import carrier_of
 from domain.release import state
 from domain.release.recovery import seems_lost
 from domain.release.state import ReleaseState

@@ -9,15 +9,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import IO, Protocol
 
-from pydantic import Field
-
 from domain.canary.tick import Tick
+from domain.chain import Checkpoint, Row
 from domain.facts import Entry, Fact
+from domain.lease import Lease
+from domain.post import Notice
 from domain.release.artifact import Artifact, CommandResult, Commit, Deployment, Image, Recipe, Replica
 from domain.release.route import Route
 from domain.schema.backup import Backup
 from domain.schema.migration import Applied, Migration
-from domain.value import Value
 
 
 class Clock(Protocol):
@@ -256,7 +256,8 @@ class Journal(Protocol):
         """Write one fact.
 
         Raises Conflict when `token` is not the environment's current one, or `carrier` not the current one of the lease
-        on the release (0 skips a check), and Refused when the fact would be an illegal transition of its release.
+        on the release (0 skips a check), Refused when the fact would be an illegal transition of its release, and
+        Invalid when it could not be read back (NaN).
         """
         ...
 
@@ -272,26 +273,13 @@ class Journal(Protocol):
         """Read entries in order; every filter that is given must match (no kinds: every kind)."""
         ...
 
+    def rows(self, after: int = 0) -> Iterator[Row]:
+        """Read entries as they are stored, in order, to recompute the chain."""
+        ...
 
-class Lease(Value):
-    """Who may change an environment just now."""
-
-    service: str
-    environment: str
-    token: int
-    owner: str
-    reason: str
-    expires_in: float = Field(description="seconds left by the database's clock; negative: expired")
-
-    @property
-    def release(self) -> str:
-        """Name the release that the owner acts for: `RELEASE/who`."""
-        return self.owner.partition("/")[0]
-
-
-def carrier_of(release: str) -> str:
-    """Name what a run holds while it carries a release; no environment can be called so."""
-    return f"release {release}"
+    def checkpoint(self) -> Checkpoint | None:
+        """Take a checkpoint of the newest row; None while the journal is empty."""
+        ...
 
 
 class Leases(Protocol):
@@ -300,14 +288,22 @@ class Leases(Protocol):
     def take(
         self, service: str, environment: str, owner: str, reason: str, ttl: float, *, force: bool = False
     ) -> Lease:
-        """Take the lease, renew one's own (same owner keeps its token), or take over an expired one (new token).
+        """Take the lease for `ttl` seconds, renew one's own (same owner keeps its token), or take over an expired one.
 
+        One's own lease that has expired gets a new token, too: the process that let it expire may still be alive.
         `force` takes over a live one. Raises Conflict naming holder, reason and remaining time.
         """
         ...
 
     def renew(self, lease: Lease, ttl: float) -> Lease:
-        """Extend. Raises Conflict when the token is no longer current."""
+        """Extend by `ttl` seconds from now, even when it has expired, as long as nobody else took it.
+
+        Raises Conflict when the token is no longer current.
+        """
+        ...
+
+    def keep_alive(self, lease: Lease, ttl: float) -> AbstractContextManager[object]:
+        """Renew in time, over and over, while the block runs; a lease that is lost meanwhile is not won back."""
         ...
 
     def check(self, lease: Lease) -> None:
@@ -319,5 +315,25 @@ class Leases(Protocol):
         ...
 
     def holder(self, service: str, environment: str) -> Lease | None:
-        """Tell who holds it; None when it is free."""
+        """Tell who holds it, also when it has expired; None when it is free."""
+        ...
+
+
+class Post(Protocol):
+    """Where notices wait until they are delivered, at least once. Times are seconds since the epoch."""
+
+    def enqueue(self, key: str, group: str, title: str, body: str) -> None:
+        """Keep a notice; a key that is known already changes nothing."""
+        ...
+
+    def deliver(self, notices: Notices, now: float) -> int:
+        """Try everything that is due, and return how many were sent; what fails raises nothing and waits its turn."""
+        ...
+
+    def due(self, now: float) -> tuple[Notice, ...]:
+        """List what wants to be sent now."""
+        ...
+
+    def dead(self) -> tuple[Notice, ...]:
+        """List what was given up, with the last error of each."""
         ...

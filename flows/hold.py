@@ -10,10 +10,9 @@ from prefect.exceptions import Pause
 from adapters.connect import Desk
 from domain.errors import ReleaseError
 from domain.facts import Phase
-from domain.ports import Lease, carrier_of
+from domain.lease import Lease, carrier_of
 from domain.release.recall import phase_of
 from domain.release.recovery import HANDED_OVER
-from ledger.lease import Heartbeat
 from tasks.fault import point
 from tasks.step import Warrant
 
@@ -69,7 +68,7 @@ def _alive(desk: Desk, lease: Lease, park: float, stays: Callable[[], bool]) -> 
     A process that is terminated leaves it as it is: it expires, and the sweep finds it.
     """
     try:
-        with Heartbeat(desk.leases, lease, desk.settings.lease.ttl):
+        with desk.leases.keep_alive(lease, desk.settings.lease.ttl):
             yield
     except Pause:
         desk.leases.renew(lease, park)

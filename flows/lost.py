@@ -2,7 +2,7 @@
 
 from adapters.connect import House
 from domain.facts import LeaseTaken
-from domain.ports import Lease
+from domain.lease import Lease
 from domain.release.recovery import HANDED_OVER, Fate
 from domain.release.state import ReleaseState
 from flows import dispatch

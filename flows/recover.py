@@ -2,7 +2,7 @@
 
 from adapters.connect import Desk, House, connect
 from domain.facts import Recovered
-from domain.ports import carrier_of
+from domain.lease import carrier_of
 from domain.release.notice import Occasion
 from domain.release.recall import plan_of, request_of
 from domain.release.recovery import HANDED_OVER, Decision, decide

@@ -5,19 +5,11 @@ from collections import deque
 from pydantic import ValidationError
 
 from domain.canonical import canonical
+from domain.chain import Checkpoint
 from domain.errors import Conflict
 from domain.ports import Store
-from domain.value import Value
 
 _PREFIX = "checkpoints/"
-
-
-class Checkpoint(Value):
-    """The newest row of the journal at some moment."""
-
-    seq: int
-    hash: str
-    at: str
 
 
 def keep(store: Store, checkpoint: Checkpoint) -> str:

@@ -5,15 +5,13 @@ from collections.abc import Iterator, Sequence
 from pydantic import ValidationError
 from sqlalchemy import Connection, insert, select
 
-from domain.canonical import canonical
-from domain.errors import Conflict, Invalid
+from domain.chain import GENESIS, Checkpoint, body_of, entry_hash
+from domain.errors import Invalid
 from domain.facts import FACT, Entered, Entry, Fact
-from domain.ports import Lease, carrier_of
+from domain.lease import Lease, carrier_of, insist_current
 from domain.release.state import insist_legal
-from ledger.checkpoint import Checkpoint
 from ledger.open import Ledger
 from ledger.tables import JOURNAL, LEASE, JournalRow
-from ledger.verify import GENESIS, entry_hash
 
 _PAGE = 2000
 
@@ -35,12 +33,13 @@ class SqlJournal:
         token: int = 0,
         carrier: int = 0,
     ) -> Entry:
-        """Write one fact; see the port. Raises Invalid, too, when the fact could not be read back (NaN has no JSON)."""
+        """Write one fact; see the port."""
         with self._ledger.writing() as connection:
             if token:
-                insist_current(connection, self._ledger, service, environment, token)
+                insist_current(current(connection, self._ledger, service, environment), service, environment, token)
             if carrier:
-                insist_current(connection, self._ledger, service, carrier_of(release), carrier)
+                what = carrier_of(release)
+                insist_current(current(connection, self._ledger, service, what), service, what, carrier)
             if isinstance(fact, Entered):
                 insist_legal(_entered(connection, release), fact)
             return write(connection, self._ledger, fact, actor, release, service, environment, token)
@@ -94,7 +93,7 @@ def write(
     token: int,
 ) -> Entry:
     """Chain one fact to the last row, unchecked; the caller is the ledger's only writer just now, and commits."""
-    body = _body(fact)
+    body = body_of(fact)
     last = select(JOURNAL).order_by(JOURNAL.c.seq.desc()).limit(1).subquery()
     at, seq, previous = connection.execute(
         select(ledger.stamp, select(last.c.seq).scalar_subquery(), select(last.c.hash).scalar_subquery())
@@ -131,33 +130,9 @@ def current(connection: Connection, ledger: Ledger, service: str, environment: s
     return Lease(**row._mapping) if row else None
 
 
-def insist_current(connection: Connection, ledger: Ledger, service: str, environment: str, token: int) -> Lease:
-    """Raise Conflict unless this token is the environment's current one and has not expired."""
-    held = current(connection, ledger, service, environment)
-    if held and held.token == token and held.expires_in > 0:
-        return held
-    if held is None:
-        now = "nobody holds it now"
-    elif held.token != token:
-        now = f"{held.owner} holds it with token {held.token}: {held.reason}"
-    else:
-        now = f"it was {held.owner}'s and expired {-held.expires_in:.1f} s ago"
-    raise Conflict(
-        f"{service} in {environment}: the lease with token {token} is over; {now}",
-        "stop here and change nothing more; whoever takes the lease next goes on from the journal",
-    )
-
-
 def _entered(connection: Connection, release: str) -> list[Fact]:
     past = select(JOURNAL.c.body).where(JOURNAL.c.release == release, JOURNAL.c.kind == "entered")
     return [FACT.validate_json(body) for body in connection.scalars(past.order_by(JOURNAL.c.seq))]
-
-
-def _body(fact: Fact) -> str:
-    try:
-        return canonical(fact.model_dump(mode="json", by_alias=True))
-    except ValueError as error:
-        raise Invalid(f"a {fact.kind} fact cannot be kept: {error}", "NaN and infinities have no JSON form") from error
 
 
 def _entry(row: JournalRow) -> Entry:

@@ -9,8 +9,9 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from domain.errors import Conflict, Unavailable
 from domain.facts import LeaseReturned, LeaseTaken
-from domain.ports import Lease, Leases, carrier_of
-from ledger.journal import current, insist_current, write
+from domain.lease import Lease, insist_current, insist_free, release_of
+from domain.ports import Leases
+from ledger.journal import current, write
 from ledger.open import Ledger
 from ledger.tables import JOURNAL, LEASE
 
@@ -27,10 +28,7 @@ class SqlLeases:
     def take(
         self, service: str, environment: str, owner: str, reason: str, ttl: float, *, force: bool = False
     ) -> Lease:
-        """Take, renew one's own, or take over; see the port. `ttl` in seconds.
-
-        One's own lease that has expired gets a new token: the process that let it expire may still be alive.
-        """
+        """Take, renew one's own, or take over; see the port."""
         with self._ledger.writing() as connection:
             held = current(connection, self._ledger, service, environment)
             if held and held.expires_in > 0 and held.owner == owner:
@@ -39,8 +37,7 @@ class SqlLeases:
                     update(LEASE).where(*_is(lease)).values(reason=reason, expires_at=self._ledger.now + ttl)
                 )
                 return lease
-            if held and held.expires_in > 0 and not force:
-                raise _held_by_another(held)
+            insist_free(held, force)
             return self._hand_over(connection, service, environment, owner, reason, ttl, held)
 
     def _hand_over(
@@ -65,36 +62,41 @@ class SqlLeases:
             insert(LEASE).values(**lease.model_dump(exclude={"expires_in"}), expires_at=self._ledger.now + ttl)
         )
         fact = LeaseTaken(owner=owner, reason=reason, took_over_from=before.owner if before else None)
-        write(connection, self._ledger, fact, owner, lease.release, service, environment, token)
+        write(connection, self._ledger, fact, owner, release_of(owner), service, environment, token)
         return lease
 
     def renew(self, lease: Lease, ttl: float) -> Lease:
-        """Extend by `ttl` seconds from now, even when it has expired, as long as nobody else took it.
-
-        Raises Conflict when the token is no longer current.
-        """
+        """Extend; see the port."""
         with self._ledger.writing() as connection:
             renewal = update(LEASE).where(*_is(lease)).values(expires_at=self._ledger.now + ttl)
             if not connection.execute(renewal).rowcount:
-                insist_current(connection, self._ledger, lease.service, lease.environment, lease.token)
+                self._insist(connection, lease)
         return lease.model_copy(update={"expires_in": ttl})
 
     def check(self, lease: Lease) -> None:
         """Raise Conflict unless the token is current and not expired."""
         with self._ledger.reading() as connection:
-            insist_current(connection, self._ledger, lease.service, lease.environment, lease.token)
+            self._insist(connection, lease)
+
+    def keep_alive(self, lease: Lease, ttl: float) -> "Heartbeat":
+        """Renew every third of `ttl` while the block runs."""
+        return Heartbeat(self, lease, ttl)
 
     def give_back(self, lease: Lease) -> None:
         """Free the environment; nothing happens when somebody else holds it by now."""
         with self._ledger.writing() as connection:
             if connection.execute(delete(LEASE).where(*_is(lease))).rowcount:
                 who, where = lease.owner, (lease.service, lease.environment)
-                write(connection, self._ledger, LeaseReturned(), who, lease.release, *where, lease.token)
+                write(connection, self._ledger, LeaseReturned(), who, release_of(who), *where, lease.token)
 
     def holder(self, service: str, environment: str) -> Lease | None:
         """Tell who holds it, also when it has expired; None when it is free."""
         with self._ledger.reading() as connection:
             return current(connection, self._ledger, service, environment)
+
+    def _insist(self, connection: Connection, lease: Lease) -> None:
+        held = current(connection, self._ledger, lease.service, lease.environment)
+        insist_current(held, lease.service, lease.environment, lease.token)
 
 
 def _is(lease: Lease) -> tuple[ColumnElement[bool], ...]:
@@ -102,19 +104,6 @@ def _is(lease: Lease) -> tuple[ColumnElement[bool], ...]:
         LEASE.c.service == lease.service,
         LEASE.c.environment == lease.environment,
         LEASE.c.token == lease.token,
-    )
-
-
-def _held_by_another(held: Lease) -> Conflict:
-    if held.environment == carrier_of(held.release):
-        return Conflict(
-            f"{held.release} is carried by another run: {held.owner.partition('/')[2].partition('/')[0]}",
-            f"look at that run; should it be dead, the sweep goes on with the release in {held.expires_in:.0f} s",
-        )
-    return Conflict(
-        f"{held.service} in {held.environment} is held by {held.release} for another {held.expires_in:.0f} s: "
-        f"{held.reason}",
-        f"wait, or `interlock lease take-over {held.service} {held.environment} --reason …`",
     )
 
 

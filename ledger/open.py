@@ -28,9 +28,9 @@ from sqlalchemy import (
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.schema import DDL
 
+from domain.chain import GENESIS
 from domain.errors import Invalid, Unavailable
 from ledger.tables import JOURNAL, UPGRADE, Kept
-from ledger.verify import GENESIS
 
 # The two clocks of each database: seconds since the epoch, and ISO 8601 UTC with milliseconds.
 # PostgreSQL's now() stands still within a transaction, clock_timestamp() does not.
@@ -208,7 +208,7 @@ def _said(error: exc.DBAPIError) -> str:
 
 # The journal defends itself: nothing is changed or removed, and a new row must follow the last one (which also refuses
 # SQLite's INSERT OR REPLACE, for which delete triggers do not fire). Whoever owns the database can drop these triggers;
-# then the chain tells (ledger/verify.py).
+# then the chain tells (domain/chain.py).
 _GUARDS = {
     "sqlite": (
         "create trigger journal_update before update on journal"

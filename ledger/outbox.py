@@ -5,26 +5,11 @@ from collections.abc import Callable
 
 from sqlalchemy import ColumnElement, insert, select, update
 
-from domain.errors import ReleaseError, Unavailable
+from domain.errors import ReleaseError
 from domain.ports import Notices
-from domain.value import Value
+from domain.post import CLAIM, Notice, after_failure
 from ledger.open import Ledger
 from ledger.tables import OUTBOX
-
-MOST_TRIES = 6
-_CLAIM = 120.0  # seconds a deliverer has a notice to itself; must exceed any time-out of a Notices adapter
-_LONGEST_WAIT = 300.0
-
-
-class Notice(Value):
-    """One message to one stakeholder group, and how its delivery went so far."""
-
-    key: str
-    group: str
-    title: str
-    body: str
-    tries: int = 0
-    error: str = ""
 
 
 def _jitter() -> float:
@@ -65,16 +50,15 @@ class Outbox:
         """Count a try and hide the notice from others meanwhile; False when another deliverer was first."""
         claim = update(OUTBOX).where(*_still_due(notice), OUTBOX.c.next_at <= now)
         with self._ledger.writing() as connection:
-            return bool(connection.execute(claim.values(tries=notice.tries + 1, next_at=now + _CLAIM)).rowcount)
+            return bool(connection.execute(claim.values(tries=notice.tries + 1, next_at=now + CLAIM)).rowcount)
 
     def _try(self, notices: Notices, notice: Notice, now: float) -> bool:
         tries = notice.tries + 1
         try:
             notices.deliver(notice.group, notice.title, notice.body, notice.key)
         except ReleaseError as error:
-            over = tries >= MOST_TRIES or not isinstance(error, Unavailable)
-            wait = min(_LONGEST_WAIT, 2.0**tries) * self._jitter()
-            self._note(notice, state="dead" if over else "due", next_at=now + wait, error=str(error))
+            state, wait = after_failure(tries, error, self._jitter())
+            self._note(notice, state=state, next_at=now + wait, error=str(error))
             return False
         self._note(notice, state="sent", error="")
         return True

@@ -1,25 +1,11 @@
 """Tell people; a channel that is down delays nobody."""
 
-from typing import Protocol
-
 from domain.errors import ReleaseError
 from domain.facts import Announced
-from domain.ports import Notices, Ports
+from domain.ports import Ports, Post
 from domain.release.notice import Occasion, notices
 from domain.release.plan import Plan
 from tasks.step import Warrant, note
-
-
-class Post(Protocol):
-    """Where messages wait until they are delivered."""
-
-    def enqueue(self, key: str, group: str, title: str, body: str) -> None:
-        """Keep a message once per key."""
-        ...
-
-    def deliver(self, notices: Notices, now: float) -> int:
-        """Try everything that is due; return how many were delivered."""
-        ...
 
 
 @note

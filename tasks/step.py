@@ -25,9 +25,10 @@ from pydantic import BaseModel
 from domain.canonical import sha256
 from domain.errors import Conflict, Refused, ReleaseError, Unavailable
 from domain.facts import Approved, Done, Entry, Fact, Failed, Intended
+from domain.lease import Lease
 from domain.policy.approval import Gate, quorum, seats_text
 from domain.policy.people import People
-from domain.ports import Journal, Lease, Leases
+from domain.ports import Journal, Leases
 from domain.release.explain import sentence
 from domain.value import Value
 from tasks.fault import point

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from domain.facts import Entry, Fact
-from domain.ports import carrier_of
+from domain.lease import carrier_of
 
 
 def story(entries: Iterable[Entry]) -> tuple[tuple[str, str, str, str], ...]:

@@ -18,7 +18,7 @@ from typing import Literal
 from pydantic import Field
 
 from domain.facts import Done, Entered, Entry, Looked, NotCounted, Phase, Recovered
-from domain.ports import Lease
+from domain.lease import Lease
 from domain.release.outcomes import Routed
 from domain.release.recall import open_gate, phase_of, plan_of, round_of
 from domain.release.route import other

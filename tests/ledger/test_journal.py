@@ -2,11 +2,9 @@
 
 import itertools
 import math
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -14,25 +12,23 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.exc import DBAPIError
 
+from adapters.memory.clock import MemoryClock
+from adapters.memory.journal import MemoryJournal
 from domain.canary.tick import Cell, Tick
 from domain.canary.verdict import Verdict
-from domain.errors import Invalid, Refused, Unavailable
+from domain.chain import GENESIS, Checkpoint, verify
+from domain.errors import Invalid, Refused
 from domain.facts import Done, Entered, Intended, Judged, Looked, Phase, Planned
+from domain.ports import Journal
 from domain.release.plan import Plan
 from domain.release.state import FIRST, NEXT
 from ledger.journal import SqlJournal
 from ledger.open import Ledger, open_ledger
-from ledger.verify import GENESIS, verify
 
 WHO = {"actor": "ada", "release": "shop-1", "service": "shop"}
 
 
-@pytest.fixture
-def journal(ledger: Ledger) -> SqlJournal:
-    return SqlJournal(ledger)
-
-
-def test_facts_come_back_as_they_were_written(journal: SqlJournal) -> None:
+def test_facts_come_back_as_they_were_written(journal: Journal) -> None:
     cell = Cell(arm="candidate", replica="shop-2", requests=3, bad=1, histogram={40: 2, 97: 1})
     looked = Looked(share=500, next_share=2500, tick=Tick(second=7, cells=(cell,)))
     done = Done(key="k", verb="build", outcome={"text": 'ä "quoted" \n \x00 \u2028', "nothing": None, "one": 1.5})
@@ -46,7 +42,7 @@ def test_facts_come_back_as_they_were_written(journal: SqlJournal) -> None:
     assert [entry.previous for entry in written] == [GENESIS, written[0].hash]
 
 
-def test_a_plan_comes_back_with_the_hash_it_had(journal: SqlJournal) -> None:
+def test_a_plan_comes_back_with_the_hash_it_had(journal: Journal) -> None:
     plan = Plan.model_validate(
         {
             "service": "shop",
@@ -69,14 +65,14 @@ def test_a_plan_comes_back_with_the_hash_it_had(journal: SqlJournal) -> None:
     assert entry.fact.plan.hash == plan.hash
 
 
-def test_the_time_is_the_databases_in_utc(journal: SqlJournal) -> None:
+def test_the_time_is_the_databases_in_utc(journal: Journal) -> None:
     at = journal.append(Entered(phase="planned"), **WHO).at
     assert at.endswith("Z")
     assert len(at) == len("2026-01-02T03:04:05.678Z")
     assert abs((datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds()) < 3600
 
 
-def test_every_filter_that_is_given_must_match(journal: SqlJournal) -> None:
+def test_every_filter_that_is_given_must_match(journal: Journal) -> None:
     for release, service, environment, kind in itertools.product("ab", ("shop", "cart"), ("dev", "prod"), (0, 1)):
         fact = Intended(key="k", verb="v") if kind else Done(key="k", verb="v", outcome={})
         journal.append(fact, actor="ada", release=release, service=service, environment=environment)
@@ -89,13 +85,30 @@ def test_every_filter_that_is_given_must_match(journal: SqlJournal) -> None:
     assert one.fact == Intended(key="k", verb="v")
 
 
-def test_a_fact_that_could_not_be_read_back_is_not_written(journal: SqlJournal) -> None:
+def test_what_a_writer_changes_afterwards_stays_as_it_was_written(journal: Journal) -> None:
+    outcome = {"route": {"replicas": ("shop-1",), 7: "a key"}}
+    written = journal.append(Done(key="k", verb="deploy", outcome=outcome), **WHO)
+    outcome["route"]["replicas"] = ("shop-2",)
+    (read,) = journal.entries()
+    assert written == read
+    assert read.fact == Done(key="k", verb="deploy", outcome={"route": {"replicas": ["shop-1"], "7": "a key"}})
+
+
+def test_a_checkpoint_names_the_newest_row(journal: Journal) -> None:
+    assert journal.checkpoint() is None
+    entries = [journal.append(Intended(key=str(n), verb="v"), **WHO) for n in range(3)]
+    checkpoint = journal.checkpoint()
+    assert checkpoint == Checkpoint(seq=3, hash=entries[-1].hash, at=entries[-1].at)
+    assert verify(journal.rows(), checkpoint) == ()
+
+
+def test_a_fact_that_could_not_be_read_back_is_not_written(journal: Journal) -> None:
     with pytest.raises(Invalid, match="cannot be kept"):
         journal.append(Judged(share=1, verdict=Verdict(decision="hold", reasons=(), numbers={"x": math.nan})), **WHO)
     assert journal.entries() == ()
 
 
-def test_another_releases_past_does_not_matter(journal: SqlJournal) -> None:
+def test_another_releases_past_does_not_matter(journal: Journal) -> None:
     journal.append(Entered(phase="planned"), **WHO)
     with pytest.raises(Refused, match="planned cannot become planned"):
         journal.append(Entered(phase="planned"), **WHO)
@@ -103,8 +116,21 @@ def test_another_releases_past_does_not_matter(journal: SqlJournal) -> None:
     assert len(journal.entries()) == 2
 
 
-@pytest.fixture(scope="module")
-def in_memory() -> Iterator[SqlJournal]:
+def test_in_memory_the_chain_can_be_left_out_and_nothing_else() -> None:
+    facts = [Entered(phase="planned"), Done(key="k", verb="v", outcome={}), Intended(key="k", verb="v")]
+    chained, bare = MemoryJournal(MemoryClock()), MemoryJournal(MemoryClock(), chained=False)
+    for fact in facts:
+        entry = chained.append(fact, **WHO)
+        assert bare.append(fact, **WHO) == entry.model_copy(update={"previous": "", "hash": ""})
+    with pytest.raises(Refused):
+        bare.append(facts[0], **WHO)
+
+
+@pytest.fixture(scope="module", params=["a twin", "a database"])
+def in_memory(request: pytest.FixtureRequest) -> Iterator[Journal]:
+    if request.param == "a twin":
+        yield MemoryJournal(MemoryClock())
+        return
     ledger = open_ledger("sqlite://")
     yield SqlJournal(ledger)
     ledger.close()
@@ -115,7 +141,7 @@ names = itertools.count()
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
-def test_only_legal_transitions_are_accepted(in_memory: SqlJournal, data: st.DataObject) -> None:
+def test_only_legal_transitions_are_accepted(in_memory: Journal, data: st.DataObject) -> None:
     who = {**WHO, "release": f"random-{next(names)}"}
     path: list[Phase] = []
     for _ in range(data.draw(st.integers(1, 14), label="length")):
@@ -149,8 +175,9 @@ def test_only_legal_transitions_are_accepted(in_memory: SqlJournal, data: st.Dat
     ],
 )
 def test_the_database_itself_refuses_to_change_the_past(
-    journal: SqlJournal, sql: Callable[..., None], statement: str
+    ledger: Ledger, sql: Callable[..., None], statement: str
 ) -> None:
+    journal = SqlJournal(ledger)
     written = tuple(journal.append(Intended(key=str(n), verb="v"), **WHO) for n in range(2))
     with pytest.raises(DBAPIError):
         sql(statement)
@@ -158,14 +185,14 @@ def test_the_database_itself_refuses_to_change_the_past(
 
 
 @pytest.mark.parametrize("statement", ["update journal set actor = 'm'", "delete from journal", "truncate journal"])
-def test_the_refusal_says_why(journal: SqlJournal, sql: Callable[..., None], statement: str, url: str) -> None:
-    journal.append(Entered(phase="planned"), **WHO)
+def test_the_refusal_says_why(ledger: Ledger, sql: Callable[..., None], statement: str, url: str) -> None:
+    SqlJournal(ledger).append(Entered(phase="planned"), **WHO)
     reason = "syntax error" if "sqlite" in url and "truncate" in statement else "the journal is append-only"
     with pytest.raises(DBAPIError, match=reason):
         sql(statement)
 
 
-def test_eight_threads_append_one_chain_without_gaps_or_forks(journal: SqlJournal) -> None:
+def test_eight_threads_append_one_chain_without_gaps_or_forks(journal: Journal) -> None:
     def write(thread: int) -> list[int]:
         who = {**WHO, "release": f"shop-{thread}"}
         return [journal.append(Intended(key=str(n), verb="v"), **who).seq for n in range(15)]
@@ -189,58 +216,9 @@ def test_a_restart_continues_the_chain(url: str) -> None:
     assert verify(rows) == ()
 
 
-def test_many_may_open_a_new_ledger_at_once(url: str) -> None:
-    start = threading.Barrier(8)
-
-    def open_and_write(thread: int) -> int:
-        start.wait()
-        ledger = open_ledger(url)
-        seq = SqlJournal(ledger).append(Intended(key=str(thread), verb="v"), **WHO).seq
-        ledger.close()
-        return seq
-
-    with ThreadPoolExecutor(8) as threads:
-        assert sorted(threads.map(open_and_write, range(8))) == list(range(1, 9))
-
-
-def test_rows_are_read_across_pages(journal: SqlJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_read_across_pages(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ledger.journal._PAGE", 3)
     for n in range(7):
         journal.append(Intended(key=str(n), verb="v"), **WHO)
     assert [row.seq for row in journal.rows()] == [1, 2, 3, 4, 5, 6, 7]
     assert [row.seq for row in journal.rows(after=1)] == [2, 3, 4, 5, 6, 7]
-
-
-def test_a_ledger_of_a_newer_interlock_is_left_alone(ledger: Ledger, url: str, sql: Callable[..., None]) -> None:
-    sql("insert into upgrade values ('m999_from_the_future')")
-    with pytest.raises(Invalid, match="m999_from_the_future"):
-        open_ledger(url)
-
-
-@pytest.mark.parametrize("wrong", ["mysql://root:hunter2@db/x", "not a url with hunter2"])
-def test_another_kind_of_url_is_invalid_and_not_repeated(wrong: str) -> None:
-    with pytest.raises(Invalid) as caught:
-        open_ledger(wrong)
-    assert "hunter2" not in str(caught.value)
-
-
-def test_a_file_that_is_no_database_is_invalid(tmp_path: Path) -> None:
-    (tmp_path / "ledger.db").write_text("a shopping list, long enough to be read as a header: " * 20)
-    with pytest.raises(Invalid, match="not a database"):
-        open_ledger(f"sqlite:///{tmp_path}/ledger.db")
-
-
-def test_a_database_that_does_not_answer_is_unavailable_and_its_password_stays_secret(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable) as caught:
-        open_ledger(f"postgresql://interlock:hunter2@/ledger?host={tmp_path}")
-    assert "hunter2" not in str(caught.value)
-
-
-def test_a_database_that_is_locked_for_too_long_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ledger.open._BUSY_TIMEOUT", 0.05)
-    first, second = (open_ledger(f"sqlite:///{tmp_path}/ledger.db") for _ in range(2))
-    with first.writing(), pytest.raises(Unavailable, match="locked"):
-        SqlJournal(second).append(Entered(phase="planned"), **WHO)
-    SqlJournal(second).append(Entered(phase="planned"), **WHO)
-    first.close()
-    second.close()

@@ -7,28 +7,21 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
+from adapters.memory.clock import MemoryClock
+from adapters.memory.journal import MemoryJournal
+from adapters.memory.leases import MemoryLeases
+from domain.chain import verify
 from domain.errors import Conflict, Unavailable
 from domain.facts import Intended, LeaseReturned, LeaseTaken
-from domain.ports import Lease
-from ledger.journal import SqlJournal
+from domain.lease import Lease
+from domain.ports import Journal, Leases
 from ledger.lease import Heartbeat, SqlLeases
 from ledger.open import Ledger, open_ledger
-from ledger.verify import verify
 
 PLACE = ("shop", "production")
 
 
-@pytest.fixture
-def leases(ledger: Ledger) -> SqlLeases:
-    return SqlLeases(ledger)
-
-
-@pytest.fixture
-def journal(ledger: Ledger) -> SqlJournal:
-    return SqlJournal(ledger)
-
-
-def write(journal: SqlJournal, lease: Lease) -> None:
+def write(journal: Journal, lease: Lease) -> None:
     journal.append(
         Intended(key="k", verb="v"),
         actor=lease.owner,
@@ -39,7 +32,7 @@ def write(journal: SqlJournal, lease: Lease) -> None:
     )
 
 
-def test_the_same_owner_keeps_its_token(leases: SqlLeases) -> None:
+def test_the_same_owner_keeps_its_token(leases: Leases) -> None:
     first = leases.take(*PLACE, "shop-1", "release 1.2.0", 60)
     again = leases.take(*PLACE, "shop-1", "after approval", 600)
     assert (again.token, again.reason) == (first.token, "after approval")
@@ -49,7 +42,7 @@ def test_the_same_owner_keeps_its_token(leases: SqlLeases) -> None:
     assert 60 < held.expires_in <= 600
 
 
-def test_a_live_lease_of_another_is_a_conflict_that_says_what_to_do(leases: SqlLeases) -> None:
+def test_a_live_lease_of_another_is_a_conflict_that_says_what_to_do(leases: Leases) -> None:
     leases.take(*PLACE, "shop-1", "release 1.2.0", 90)
     with pytest.raises(
         Conflict, match=r"shop in production is held by shop-1 for another (90|89) s: release 1.2.0"
@@ -58,12 +51,12 @@ def test_a_live_lease_of_another_is_a_conflict_that_says_what_to_do(leases: SqlL
     assert no.value.hint == "wait, or `interlock lease take-over shop production --reason …`"
 
 
-def test_environments_and_services_do_not_wait_for_each_other(leases: SqlLeases) -> None:
+def test_environments_and_services_do_not_wait_for_each_other(leases: Leases) -> None:
     for service, environment in (("shop", "production"), ("shop", "staging"), ("cart", "production")):
         assert leases.take(service, environment, f"{service}-{environment}", "r", 60).token == 1
 
 
-def test_a_lease_given_back_is_free_and_its_token_never_comes_back(leases: SqlLeases, journal: SqlJournal) -> None:
+def test_a_lease_given_back_is_free_and_its_token_never_comes_back(leases: Leases, journal: Journal) -> None:
     first = leases.take(*PLACE, "shop-1", "r", 60)
     leases.give_back(first)
     assert leases.holder(*PLACE) is None
@@ -77,7 +70,8 @@ def test_a_lease_given_back_is_free_and_its_token_never_comes_back(leases: SqlLe
     write(journal, second)
 
 
-def test_a_lost_lease_table_does_not_bring_old_tokens_back(leases: SqlLeases, sql: Callable[..., None]) -> None:
+def test_a_lost_lease_table_does_not_bring_old_tokens_back(ledger: Ledger, sql: Callable[..., None]) -> None:
+    leases = SqlLeases(ledger)
     before = [leases.take(*PLACE, owner, "r", 60, force=True).token for owner in ("a", "b", "c")]
     sql("delete from lease")
     assert before == [1, 2, 3]
@@ -85,9 +79,7 @@ def test_a_lost_lease_table_does_not_bring_old_tokens_back(leases: SqlLeases, sq
 
 
 @pytest.mark.parametrize("newcomer", ["shop-1", "shop-2"])
-def test_an_expired_lease_is_taken_over_under_a_new_token(
-    leases: SqlLeases, journal: SqlJournal, newcomer: str
-) -> None:
+def test_an_expired_lease_is_taken_over_under_a_new_token(leases: Leases, journal: Journal, newcomer: str) -> None:
     expired = leases.take(*PLACE, "shop-1", "r", 0)
     held = leases.holder(*PLACE)
     assert held is not None
@@ -98,7 +90,7 @@ def test_an_expired_lease_is_taken_over_under_a_new_token(
     assert fact == LeaseTaken(owner=newcomer, reason="sweep", took_over_from="shop-1")
 
 
-def test_force_takes_over_a_live_lease_and_the_journal_says_from_whom(leases: SqlLeases, journal: SqlJournal) -> None:
+def test_force_takes_over_a_live_lease_and_the_journal_says_from_whom(leases: Leases, journal: Journal) -> None:
     first = leases.take(*PLACE, "shop-1", "r", 600)
     second = leases.take(*PLACE, "ada", "the runner is gone", 60, force=True)
     entry = journal.entries(kinds=("lease taken",))[-1]
@@ -108,7 +100,7 @@ def test_force_takes_over_a_live_lease_and_the_journal_says_from_whom(leases: Sq
         leases.check(first)
 
 
-def test_a_stale_token_is_refused_after_a_takeover(leases: SqlLeases, journal: SqlJournal) -> None:
+def test_a_stale_token_is_refused_after_a_takeover(leases: Leases, journal: Journal) -> None:
     zombie = leases.take(*PLACE, "shop-1", "r", 60)
     write(journal, zombie)
     living = leases.take(*PLACE, "shop-2", "sweep", 60, force=True)
@@ -122,7 +114,7 @@ def test_a_stale_token_is_refused_after_a_takeover(leases: SqlLeases, journal: S
     write(journal, living)
 
 
-def test_an_expired_leases_zombie_cannot_append(leases: SqlLeases, journal: SqlJournal) -> None:
+def test_an_expired_leases_zombie_cannot_append(leases: Leases, journal: Journal) -> None:
     zombie = leases.take(*PLACE, "shop-1", "r", 0)
     with pytest.raises(Conflict, match="it was shop-1's and expired"):
         write(journal, zombie)
@@ -131,21 +123,21 @@ def test_an_expired_leases_zombie_cannot_append(leases: SqlLeases, journal: SqlJ
     assert [entry.fact.kind for entry in journal.entries()] == ["lease taken"]
 
 
-def test_a_token_of_another_environment_is_refused(leases: SqlLeases, journal: SqlJournal) -> None:
+def test_a_token_of_another_environment_is_refused(leases: Leases, journal: Journal) -> None:
     leases.take(*PLACE, "shop-1", "r", 60)
     elsewhere = Lease(service="shop", environment="staging", token=1, owner="shop-1", reason="r", expires_in=60)
     with pytest.raises(Conflict, match="nobody holds it now"):
         write(journal, elsewhere)
 
 
-def test_an_expired_lease_that_nobody_took_can_be_renewed(leases: SqlLeases, journal: SqlJournal) -> None:
+def test_an_expired_lease_that_nobody_took_can_be_renewed(leases: Leases, journal: Journal) -> None:
     lease = leases.take(*PLACE, "shop-1", "r", 0)
     leases.renew(lease, 60)
     leases.check(lease)
     write(journal, lease)
 
 
-def test_of_twenty_racers_exactly_one_holds_the_lease(leases: SqlLeases, journal: SqlJournal) -> None:
+def test_of_twenty_racers_exactly_one_holds_the_lease(leases: Leases, journal: Journal) -> None:
     rounds = 4
 
     def race(start: threading.Barrier, racer: int) -> Lease | None:
@@ -167,9 +159,7 @@ def test_of_twenty_racers_exactly_one_holds_the_lease(leases: SqlLeases, journal
     assert [type(entry.fact) for entry in entries] == [LeaseTaken, LeaseReturned] * rounds
 
 
-def test_of_twenty_racers_for_an_expired_lease_each_gets_a_token_of_its_own(
-    leases: SqlLeases, journal: SqlJournal
-) -> None:
+def test_of_twenty_racers_for_an_expired_lease_each_gets_a_token_of_its_own(leases: Leases, journal: Journal) -> None:
     start = threading.Barrier(20)
 
     def race(racer: int) -> int:
@@ -185,7 +175,7 @@ def test_of_twenty_racers_for_an_expired_lease_each_gets_a_token_of_its_own(
 class Counted:
     """Passes renewals on and counts them; the first ones find that nothing answers."""
 
-    def __init__(self, leases: SqlLeases, silent: int = 0) -> None:
+    def __init__(self, leases: Leases, silent: int = 0) -> None:
         self.leases, self.silent, self.renewals = leases, silent, 0
         self.enough = threading.Event()
 
@@ -200,7 +190,7 @@ class Counted:
 
 @pytest.mark.parametrize("silent", [0, 2])
 def test_a_heartbeat_keeps_the_lease_through_a_silence_of_the_ledger(
-    leases: SqlLeases, journal: SqlJournal, silent: int
+    leases: Leases, journal: Journal, silent: int
 ) -> None:
     lease = leases.take(*PLACE, "shop-1", "r", 0)
     counted = Counted(leases, silent)
@@ -214,7 +204,7 @@ def test_a_heartbeat_keeps_the_lease_through_a_silence_of_the_ledger(
     assert counted.renewals == beats
 
 
-def test_a_heartbeat_stops_and_remembers_that_the_lease_was_lost(leases: SqlLeases) -> None:
+def test_a_heartbeat_stops_and_remembers_that_the_lease_was_lost(leases: Leases) -> None:
     lease = leases.take(*PLACE, "shop-1", "r", 60)
     taken = leases.take(*PLACE, "ada", "hands off", 60, force=True)
     counted = Counted(leases)
@@ -224,6 +214,35 @@ def test_a_heartbeat_stops_and_remembers_that_the_lease_was_lost(leases: SqlLeas
     assert "ada holds it" in str(heart.lost)
     assert counted.renewals == 1
     leases.check(taken)
+
+
+def test_keeping_alive_wins_back_neither_what_was_lost_nor_what_was_given_back(
+    leases: Leases, journal: Journal
+) -> None:
+    lease = leases.take(*PLACE, "shop-1", "r", 60)
+    with leases.keep_alive(lease, 60):
+        write(journal, lease)
+        taken = leases.take(*PLACE, "ada", "hands off", 60, force=True)
+    leases.check(taken)
+    with pytest.raises(Conflict, match="ada holds it"):
+        leases.check(lease)
+    with leases.keep_alive(taken, 60):
+        leases.give_back(taken)
+    assert leases.holder(*PLACE) is None
+
+
+def test_in_memory_a_lease_is_kept_alive_through_days_of_virtual_time() -> None:
+    clock = MemoryClock()
+    leases = MemoryLeases(MemoryJournal(clock))
+    lease = leases.take(*PLACE, "shop-1", "r", 30)
+    with leases.keep_alive(lease, 30):
+        clock.sleep(86_400)
+        leases.check(lease)
+    clock.sleep(29)
+    leases.check(lease)
+    clock.sleep(1)
+    with pytest.raises(Conflict, match="expired"):
+        leases.check(lease)
 
 
 @pytest.mark.real
@@ -246,7 +265,7 @@ def test_a_connection_that_is_cut_is_unavailable_once_and_mended_by_itself(postg
     ledger.close()
 
 
-def test_who_acts_on_a_release_holds_the_lease_for_it(leases: SqlLeases, journal: SqlJournal) -> None:
+def test_who_acts_on_a_release_holds_the_lease_for_it(leases: Leases, journal: Journal) -> None:
     leases.give_back(leases.take(*PLACE, "shop-1/rollback by ada", "r", 60))
     assert [entry.fact.kind for entry in journal.entries(release="shop-1")] == ["lease taken", "lease returned"]
     assert {entry.actor for entry in journal.entries()} == {"shop-1/rollback by ada"}

@@ -2,13 +2,17 @@
 
 import threading
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import pytest
 
 from adapters.memory.notices import MemoryNotices
 from domain.errors import Invalid, Unavailable
-from ledger.open import Ledger, open_ledger
-from ledger.outbox import MOST_TRIES, Notice, Outbox
+from domain.ports import Post
+from domain.post import MOST_TRIES, Notice
+
+if TYPE_CHECKING:
+    from conftest import Record
 
 
 class Unreliable(MemoryNotices):
@@ -27,11 +31,11 @@ class Unreliable(MemoryNotices):
 
 
 @pytest.fixture
-def outbox(ledger: Ledger) -> Outbox:
-    return Outbox(ledger, jitter=lambda: 1.0)
+def outbox(record: "Record") -> Post:
+    return record.post(lambda: 1.0)
 
 
-def test_a_notice_arrives_once_even_when_it_is_put_in_twice(outbox: Outbox) -> None:
+def test_a_notice_arrives_once_even_when_it_is_put_in_twice(outbox: Post) -> None:
     notices = Unreliable()
     for body in ("1.2.0 serves", "something else by now"):
         outbox.enqueue("shop-1/released/ops", "ops", "shop", body)
@@ -42,7 +46,7 @@ def test_a_notice_arrives_once_even_when_it_is_put_in_twice(outbox: Outbox) -> N
     assert notices.delivered == {("ops", "shop-1/released/ops"): ("ops", "shop", "1.2.0 serves")}
 
 
-def test_failures_are_tried_again_after_growing_waits_until_it_arrives(outbox: Outbox) -> None:
+def test_failures_are_tried_again_after_growing_waits_until_it_arrives(outbox: Post) -> None:
     notices = Unreliable(failures=3)
     outbox.enqueue("k", "ops", "t", "b")
     attempts = []
@@ -56,8 +60,8 @@ def test_failures_are_tried_again_after_growing_waits_until_it_arrives(outbox: O
     assert outbox.due(1e9) == outbox.dead() == ()
 
 
-def test_jitter_spreads_the_waits(ledger: Ledger) -> None:
-    outbox, notices = Outbox(ledger), Unreliable(failures=1)
+def test_jitter_spreads_the_waits(record: "Record") -> None:
+    outbox, notices = record.post(), Unreliable(failures=1)
     for n in range(20):
         outbox.enqueue(str(n), "ops", "t", "b")
     outbox.deliver(notices, now=100)
@@ -67,7 +71,7 @@ def test_jitter_spreads_the_waits(ledger: Ledger) -> None:
     assert len(outbox.due(100 + 2 * 1.2)) == 20
 
 
-def test_a_notice_that_never_gets_through_is_given_up_and_listed(outbox: Outbox) -> None:
+def test_a_notice_that_never_gets_through_is_given_up_and_listed(outbox: Post) -> None:
     notices = Unreliable(failures=99)
     outbox.enqueue("k", "ops", "t", "b")
     for now in range(0, 10_000, 400):
@@ -77,7 +81,7 @@ def test_a_notice_that_never_gets_through_is_given_up_and_listed(outbox: Outbox)
     assert (dead.key, dead.group, dead.tries, dead.error) == ("k", "ops", MOST_TRIES, "ops does not answer")
 
 
-def test_a_group_without_a_target_is_given_up_at_once_and_blocks_nobody(outbox: Outbox) -> None:
+def test_a_group_without_a_target_is_given_up_at_once_and_blocks_nobody(outbox: Post) -> None:
     outbox.enqueue("1", "nobody", "t", "b")
     outbox.enqueue("2", "ops", "t", "b")
     notices = MemoryNotices(groups={"ops"})
@@ -87,17 +91,21 @@ def test_a_group_without_a_target_is_given_up_at_once_and_blocks_nobody(outbox: 
     assert [notice.key for notice in outbox.dead()] == ["1"]
 
 
-def test_two_deliverers_do_not_both_send(url: str) -> None:
-    ledgers = [open_ledger(url) for _ in range(2)]
+def test_two_deliverers_do_not_both_send(record: "Record", monkeypatch: pytest.MonkeyPatch) -> None:
+    deliverers = [record.post(), record.post()]
     for n in range(12):
-        Outbox(ledgers[0]).enqueue(f"{n:02}", "ops", "t", "b")
+        deliverers[0].enqueue(f"{n:02}", "ops", "t", "b")
     both_listed, both_sending, sent = threading.Barrier(2), threading.Barrier(2), list[int]()
 
-    class Racing(Outbox):
-        def due(self, now: float) -> tuple[Notice, ...]:
-            found = super().due(now)
-            both_listed.wait(30)
-            return found
+    kind = type(deliverers[0])
+    list_due = kind.due
+
+    def listed_by_both(deliverer: Post, now: float) -> tuple[Notice, ...]:
+        found = list_due(deliverer, now)
+        both_listed.wait(30)
+        return found
+
+    monkeypatch.setattr(kind, "due", listed_by_both)
 
     class InStep(Unreliable):
         def deliver(self, group: str, title: str, body: str, key: str) -> None:
@@ -106,10 +114,10 @@ def test_two_deliverers_do_not_both_send(url: str) -> None:
 
     notices = InStep()
 
-    def deliver(ledger: Ledger) -> None:
-        sent.append(Racing(ledger).deliver(notices, now=5))
+    def deliver(deliverer: Post) -> None:
+        sent.append(deliverer.deliver(notices, now=5))
 
-    threads = [threading.Thread(target=deliver, args=(ledger,)) for ledger in ledgers]
+    threads = [threading.Thread(target=deliver, args=(deliverer,)) for deliverer in deliverers]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -117,11 +125,9 @@ def test_two_deliverers_do_not_both_send(url: str) -> None:
     assert sent == [6, 6]
     assert set(notices.attempts.values()) == {1}
     assert len(notices.delivered) == 12
-    for ledger in ledgers:
-        ledger.close()
 
 
-def test_what_a_deliverer_took_with_it_when_it_died_is_sent_later(outbox: Outbox) -> None:
+def test_what_a_deliverer_took_with_it_when_it_died_is_sent_later(outbox: Post) -> None:
     class Killed(MemoryNotices):
         def deliver(self, group: str, title: str, body: str, key: str) -> None:
             raise KeyboardInterrupt
@@ -135,7 +141,7 @@ def test_what_a_deliverer_took_with_it_when_it_died_is_sent_later(outbox: Outbox
     assert notices.attempts["k"] == 1
 
 
-def test_a_late_failure_does_not_undo_what_another_deliverer_sent(outbox: Outbox) -> None:
+def test_a_late_failure_does_not_undo_what_another_deliverer_sent(outbox: Post) -> None:
     class Slow(MemoryNotices):
         """Takes so long that the notice is sent by somebody else meanwhile."""
 
@@ -148,7 +154,7 @@ def test_a_late_failure_does_not_undo_what_another_deliverer_sent(outbox: Outbox
     assert outbox.due(1e9) == outbox.dead() == ()
 
 
-def test_what_another_deliverer_sent_since_it_was_listed_is_not_sent_again(outbox: Outbox) -> None:
+def test_what_another_deliverer_sent_since_it_was_listed_is_not_sent_again(outbox: Post) -> None:
     notices = Unreliable()
 
     class First(MemoryNotices):

@@ -9,13 +9,13 @@ from typing import IO
 import pytest
 
 from domain.canonical import canonical
+from domain.chain import GENESIS, Checkpoint, entry_hash, verify
 from domain.errors import Conflict, Invalid
 from domain.facts import Entered, Intended
-from ledger.checkpoint import Checkpoint, keep, latest
+from ledger.checkpoint import keep, latest
 from ledger.journal import SqlJournal
 from ledger.open import Ledger
 from ledger.tables import JournalRow
-from ledger.verify import GENESIS, entry_hash, verify
 
 Sql = Callable[..., None]
 ROWS = 8

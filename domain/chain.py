@@ -7,16 +7,50 @@ chain alone cannot tell that its end was cut off or that all of it was written a
 import hashlib
 import json
 from collections.abc import Iterable
+from typing import Protocol
 
 from domain.canonical import canonical
-from ledger.checkpoint import Checkpoint
-from ledger.tables import JournalRow
+from domain.errors import Invalid
+from domain.facts import Fact
+from domain.value import Value
 
 GENESIS = "0" * 64
 _TAG = "interlock-journal/1\n"
 
 
-def entry_hash(row: JournalRow) -> str:
+class Row(Protocol):
+    """One entry of a journal as it is stored."""
+
+    seq: int
+    at: str
+    actor: str
+    release: str
+    service: str
+    environment: str
+    token: int
+    kind: str
+    body: str
+    previous: str
+    hash: str
+
+
+class Checkpoint(Value):
+    """The newest row of the journal at some moment."""
+
+    seq: int
+    hash: str
+    at: str
+
+
+def body_of(fact: Fact) -> str:
+    """Render a fact as it is stored. Raises Invalid when it could not be read back (NaN has no JSON)."""
+    try:
+        return canonical(fact.model_dump(mode="json", by_alias=True))
+    except ValueError as error:
+        raise Invalid(f"a {fact.kind} fact cannot be kept: {error}", "NaN and infinities have no JSON form") from error
+
+
+def entry_hash(row: Row) -> str:
     """Hash a row: sha256 of a tag and the canonical JSON of
     [previous, seq, at, actor, release, service, environment, token, fact]; 64 hex digits.
 
@@ -26,7 +60,7 @@ def entry_hash(row: JournalRow) -> str:
     return hashlib.sha256(f"{_TAG}{canonical(head)[:-1]},{row.body}]".encode()).hexdigest()
 
 
-def verify(rows: Iterable[JournalRow], checkpoint: Checkpoint | None = None) -> tuple[str, ...]:
+def verify(rows: Iterable[Row], checkpoint: Checkpoint | None = None) -> tuple[str, ...]:
     """Recompute the chain over all rows in the order given; return what is wrong with it, nothing if all is well."""
     problems: list[str] = []
     seq, previous, seen = 0, GENESIS, checkpoint is None or checkpoint.seq == 0
