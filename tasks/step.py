@@ -23,7 +23,7 @@ from prefect.tasks import exponential_backoff
 from pydantic import BaseModel
 
 from domain.canonical import sha256
-from domain.errors import Refused, ReleaseError, Unavailable
+from domain.errors import Conflict, Refused, ReleaseError, Unavailable
 from domain.facts import Approved, Done, Entry, Fact, Failed, Intended
 from domain.policy.approval import Gate, quorum, seats_text
 from domain.policy.people import People
@@ -72,8 +72,10 @@ class Warrant:
 
     @property
     def token(self) -> int:
-        """Give the fencing token; 0 before any environment is touched."""
-        return self.lease.token if self.lease else 0
+        """Give the fencing token. Raises Conflict without a lease: no environment may be touched then."""
+        if self.lease is None:
+            raise Conflict(f"{self.release} holds no environment", "take its lease before anything there is changed")
+        return self.lease.token
 
     def check(self) -> None:
         """Raise Conflict when the lease is gone, Refused when the approvals in the journal no longer add up."""
@@ -90,7 +92,7 @@ class Warrant:
             release=self.release,
             service=self.service,
             environment=self.environment,
-            token=self.token,
+            token=self.lease.token if self.lease else 0,
         )
         if FlowRunContext.get() and (said := sentence(fact)):
             get_run_logger().info("%s: %s", self.environment or self.service, said)
