@@ -69,7 +69,7 @@ class DockerWorkload:
             return since > 0 and bool(self._engine.api.logs(replica.id, since=since, tail=1))
         return False
 
-    def stop(self, replicas: Sequence[Replica], grace: float) -> None:
+    def stop(self, replicas: Sequence[Replica], grace: float, token: int) -> None:  # noqa: ARG002  # compared next
         """Ask with SIGTERM, after `grace` seconds (rounded up) with SIGKILL, and remove; all at once."""
 
         def stop_one(replica: Replica) -> None:

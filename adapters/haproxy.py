@@ -43,7 +43,7 @@ class HAProxy:
         self._drain = drain
         self._ready = ready
 
-    def apply(self, route: Route) -> None:
+    def apply(self, route: Route, token: int) -> None:  # noqa: ARG002  # kept in the folder next
         """Make the router do this: newcomers join, then the share moves, then leavers drain and go.
 
         Raises Invalid when HAProxy could not express the route, Rejected when a newcomer stays unhealthy, Conflict when
@@ -83,7 +83,7 @@ class HAProxy:
             raise Invalid(f"{candidate!r} is not a slot of {route.name}", "say blue or green")
         return LogStream(route, candidate)
 
-    def forget(self, name: str) -> None:
+    def forget(self, name: str, token: int) -> None:  # noqa: ARG002  # kept in the folder next
         """Close a route for good; nothing happens when there is none."""
         with self._folder.alone(f"route-{name}"):
             if self._folder.wish(name) or self._runtime.running(name):

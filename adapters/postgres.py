@@ -53,7 +53,14 @@ class Postgres:
         with self._link(archive.PATIENCE) as link, catalog.snapshot(link):
             return catalog.counts(link)
 
-    def migrate(self, step: Migration, release: str, lock_timeout: float = 0.05, lock_budget: float = 30.0) -> Applied:
+    def migrate(
+        self,
+        step: Migration,
+        release: str,
+        token: int,  # noqa: ARG002  # kept in the database next
+        lock_timeout: float = 0.05,
+        lock_budget: float = 30.0,
+    ) -> Applied:
         """Apply one migration and its row; one that is applied already is left alone.
 
         Raises Rejected when the SQL fails or the lock budget (seconds) is spent, naming who holds the locks; the schema

@@ -97,7 +97,8 @@ class Workload(Protocol):
     def start(self, deployment: Deployment) -> tuple[Replica, ...]:
         """Bring up the missing replicas of a deployment from its digest, config injected; return all of them.
 
-        Does not wait for readiness. Raises Invalid when a secret reference cannot be resolved.
+        Does not wait for readiness. Raises Invalid when a secret reference cannot be resolved, Conflict when a newer
+        owner (a higher token) has started or stopped replicas there.
         """
         ...
 
@@ -109,8 +110,12 @@ class Workload(Protocol):
         """Tell whether any log line of the replica has arrived."""
         ...
 
-    def stop(self, replicas: Sequence[Replica], grace: float) -> None:
-        """Stop and remove replicas; those already gone are fine."""
+    def stop(self, replicas: Sequence[Replica], grace: float, token: int) -> None:
+        """Stop and remove replicas; those already gone are fine.
+
+        Raises Conflict, naming them, when a newer owner (a higher token) has started replicas there; nothing is
+        stopped then.
+        """
         ...
 
     def run(self, deployment: Deployment, command: Sequence[str], timeout: float) -> CommandResult:
@@ -132,11 +137,13 @@ class Probe(Protocol):
 class Router(Protocol):
     """Traffic."""
 
-    def apply(self, route: Route) -> None:
+    def apply(self, route: Route, token: int) -> None:
         """Make the router do this, and come back when it does: rendered to disk first, then commanded, then confirmed.
 
         Replicas that leave a slot are drained (up to the route's drain time) before they are removed.
-        Raises Rejected when a replica never becomes healthy, Conflict when the router reports another share.
+        Raises Rejected when a replica never becomes healthy, Conflict when the router reports another share, or when a
+        newer owner (a higher token) has moved the route: nothing is changed then, and an owner who is overtaken on the
+        way leaves the route as the newer one wants it.
         """
         ...
 
@@ -179,10 +186,11 @@ class Database(Protocol):
         """
         ...
 
-    def migrate(self, step: Migration, release: str, lock_timeout: float, lock_budget: float) -> Applied:
+    def migrate(self, step: Migration, release: str, token: int, lock_timeout: float, lock_budget: float) -> Applied:
         """Apply one migration and its row in the migration table.
 
-        Raises Rejected when the SQL fails or the lock budget is spent; the schema is then as before.
+        Raises Rejected when the SQL fails or the lock budget is spent; the schema is then as before. Raises Conflict
+        when a newer owner (a higher token) has migrated, or when another script was applied under the number.
         """
         ...
 

@@ -21,8 +21,10 @@ def migrate(warrant: Warrant, plan: Plan, item: Migration, database: Database | 
     if item.number in {row.number for row in database.applied()}:
         return Migrated(after=database.fingerprint())
     before = inspect(warrant, database)
+    warrant.check()
     try:
-        row = database.migrate(item, warrant.release, plan.schema_.lock_timeout, plan.schema_.lock_budget)
+        patience = plan.schema_.lock_timeout, plan.schema_.lock_budget
+        row = database.migrate(item, warrant.release, warrant.token, *patience)
     except Rejected as error:
         if item.transactional and database.fingerprint() != before:
             raise Conflict(f"{error.message}\nand the schema is not as before", error.hint) from error

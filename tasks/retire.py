@@ -17,7 +17,8 @@ def retire(
     left = None
     if route is not None:
         left = route.holding(slot, ())
-        router.apply(left)
+        router.apply(left, warrant.token)
+    warrant.check()  # draining takes a while: only what still runs, and only while the environment is ours
     replicas = [r for r in workload.running(service, warrant.environment) if r.slot == slot]
-    workload.stop(replicas, grace)
+    workload.stop(replicas, grace, warrant.token)
     return Retired(route=left, slot=slot)

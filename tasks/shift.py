@@ -14,12 +14,12 @@ def already_so(warrant: Warrant, route: Route, router: Router) -> Routed | None:
 @step(Routed, observe=already_so, timeout=300)
 def attach(warrant: Warrant, route: Route, router: Router) -> Routed:
     """Introduce replicas to the router without giving them traffic (unless nothing else serves)."""
-    router.apply(route)
+    router.apply(route, warrant.token)
     return Routed(route=route)
 
 
 @step(Routed, observe=already_so, timeout=300)
 def shift(warrant: Warrant, route: Route, router: Router) -> Routed:
     """Move a share of the traffic; the share is confirmed from what the router reports."""
-    router.apply(route)
+    router.apply(route, warrant.token)
     return Routed(route=route)

@@ -78,8 +78,10 @@ class Warrant:
 
     @property
     def token(self) -> int:
-        """Give the fencing token; 0 before any environment is touched."""
-        return self.lease.token if self.lease else 0
+        """Give the fencing token. Raises Conflict without a lease: no environment may be touched then."""
+        if self.lease is None:
+            raise Conflict(f"{self.release} holds no environment", "take its lease before anything there is changed")
+        return self.lease.token
 
     def check(self) -> None:
         """Raise Conflict when a lease is gone, Refused when the approvals in the journal no longer add up."""
@@ -107,7 +109,7 @@ class Warrant:
             release=self.release,
             service=self.service,
             environment=self.environment,
-            token=self.token,
+            token=self.lease.token if self.lease else 0,
             carrier=self.carrier.token if self.carrier else 0,
         )
         point("after", fact.kind, name, self.environment)

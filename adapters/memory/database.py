@@ -29,6 +29,7 @@ class MemoryDatabase:
         self.holder = ""
         self.down = False
         self._applied: dict[int, Applied] = {}
+        self._token = 0
         self._link = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
         self._link.execute("pragma user_version = 1")  # an empty database has no page, and cannot be serialized
         self._lock = threading.RLock()
@@ -53,10 +54,19 @@ class MemoryDatabase:
         with self._answering():
             return {table: digest.rows for table, digest in _digests(self._link).items()}
 
-    def migrate(self, step: Migration, release: str, lock_timeout: float = 0.05, lock_budget: float = 30.0) -> Applied:
-        """Apply one migration; raises Rejected when its SQL fails or somebody holds the locks, Conflict when edited."""
+    def migrate(
+        self, step: Migration, release: str, token: int, lock_timeout: float = 0.05, lock_budget: float = 30.0
+    ) -> Applied:
+        """Apply one migration.
+
+        Raises Rejected when its SQL fails or somebody holds the locks, Conflict when it was edited or the token is old.
+        """
         script.refuse_own_transactions(step.up, step.label)
         with self._answering():
+            if self._token > token:
+                newer = f"a newer owner has migrated, token {self._token}; mine is {token}"
+                raise Conflict(f"{step.label}: {newer}; nothing was changed", "change nothing more")
+            self._token = token
             if known := self._applied.get(step.number):
                 if known.checksum != step.checksum:
                     raise Conflict(f"{step.label}: {known.release} applied another script", "add a new migration")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from domain.canary.tick import Tick
-from domain.errors import Invalid, Rejected, Unavailable
+from domain.errors import Conflict, Invalid, Rejected, Unavailable
 from domain.release.route import Endpoint, Route, Slot
 
 # (the route as it is now, the candidate's slot, the second) → what a listener counts in that second
@@ -37,11 +37,13 @@ class MemoryRouter:
         self.dead = False
         self.applied: list[Route] = []
         self._routes: dict[str, Route] = {}
+        self._tokens: dict[str, int] = {}
         self._listening: set[str] = set()
 
-    def apply(self, route: Route) -> None:
-        """Take the route over, unless a newcomer is sick."""
+    def apply(self, route: Route, token: int) -> None:
+        """Take the route over, unless a newcomer is sick or the owner is not the newest."""
         self._answer()
+        self._claim(route.name, token)
         before = self._routes.get(route.name)
         known = _places(before) if before else set()
         if sick := sorted(endpoint.name for _, endpoint in _places(route) - known if endpoint.name in self.sick):
@@ -54,9 +56,10 @@ class MemoryRouter:
         self._answer()
         return self._routes.get(name)
 
-    def forget(self, name: str) -> None:
+    def forget(self, name: str, token: int) -> None:
         """Close a route for good; nothing happens when there is none."""
         self._answer()
+        self._claim(name, token)
         self._routes.pop(name, None)
 
     @contextmanager
@@ -71,6 +74,13 @@ class MemoryRouter:
             yield MemorySamples(self, route, candidate)
         finally:
             self._listening.discard(route.name)
+
+    def _claim(self, name: str, token: int) -> None:
+        if (newest := self._tokens.get(name, 0)) > token:
+            raise Conflict(
+                f"route {name} was last moved by a newer owner, token {newest}; mine is {token}", "change nothing more"
+            )
+        self._tokens[name] = token
 
     def _answer(self) -> None:
         if self.dead:

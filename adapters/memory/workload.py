@@ -26,13 +26,12 @@ class MemoryWorkload:
         self.ran: list[tuple[str, str, tuple[str, ...]]] = []
         self._secrets = secrets
         self._settings: dict[str, str] = {}
+        self._tokens: dict[tuple[str, str], int] = {}
         self._started = 0
 
     def start(self, deployment: Deployment) -> tuple[Replica, ...]:
         """Bring up what is missing; a replica of the same release, image and config stays."""
-        for replica in self.running(deployment.service, deployment.environment):
-            if replica.token > deployment.token:
-                raise Conflict(f"{replica.name} belongs to a newer owner", "this token is no longer current")
+        self._claim(deployment.service, deployment.environment, deployment.token)
         if self._secrets:
             for value in deployment.config.values():
                 if value.startswith("secret://"):
@@ -50,8 +49,10 @@ class MemoryWorkload:
         there = self.replicas.get(replica.name)
         return there is not None and there.id == replica.id and there.version not in self.silent
 
-    def stop(self, replicas: Sequence[Replica], grace: float) -> None:  # noqa: ARG002  # nothing to wait for
+    def stop(self, replicas: Sequence[Replica], grace: float, token: int) -> None:  # noqa: ARG002  # no grace needed
         """Forget replicas."""
+        for service, environment in {(replica.service, replica.environment) for replica in replicas}:
+            self._claim(service, environment, token)
         for replica in replicas:
             if (there := self.replicas.get(replica.name)) and there.id == replica.id:
                 del self.replicas[replica.name]
@@ -63,6 +64,12 @@ class MemoryWorkload:
         if code is None:
             raise Rejected(f"`{' '.join(command)}` was not done after {timeout:g} s", "raise its timeout, or mend it")
         return CommandResult(exit_code=code, output=f"{' '.join(command)}: {code}\n")
+
+    def _claim(self, service: str, environment: str, token: int) -> None:
+        if (newest := self._tokens.get((service, environment), 0)) > token:
+            names = ", ".join(replica.name for replica in self.running(service, environment)) or service
+            raise Conflict(f"{names} belong to a newer owner, token {newest}; mine is {token}", "change nothing more")
+        self._tokens[service, environment] = token
 
     def _bring_up(self, name: str, deployment: Deployment) -> Replica:
         settings = sha256([deployment.release, deployment.config, deployment.resources, deployment.runtime.port])

@@ -107,7 +107,9 @@ ORDERS = step(
 
 
 def migrate(database: Database, migration: Migration, **more: Any) -> Any:
-    return database.migrate(migration, **({"release": "r1", "lock_timeout": 0.05, "lock_budget": 2.0} | more))
+    return database.migrate(
+        migration, **({"release": "r1", "token": 3, "lock_timeout": 0.05, "lock_budget": 2.0} | more)
+    )
 
 
 def dump(database: Database) -> tuple[bytes, Backup]:
@@ -632,7 +634,7 @@ class TestOutsideATransaction:
             "from domain.schema.migration import Migration\n"
             "step = Migration.model_validate_json(sys.argv[1])\n"
             "database = Postgres('secret://x/y', MemorySecrets({'secret://x/y': os.environ['DSN']}))\n"
-            "database.migrate(step, 'dead', 0.05, 60.0)\n"
+            "database.migrate(step, 'dead', 3, 0.05, 60.0)\n"
         )
         both = step(2, CONCURRENTLY, transactional=False)
         with shop.session() as other:

@@ -27,6 +27,7 @@ from domain.ports import Router
 from domain.release.route import Endpoint, Route
 from tests.adapters.replica import Replica
 
+TOKEN = 3  # the owner's, where only one owner acts
 _numbers = count(1)
 
 
@@ -41,7 +42,7 @@ def free_port() -> int:
 
 
 class Forgetful(Router, Protocol):
-    def forget(self, name: str) -> None: ...
+    def forget(self, name: str, token: int) -> None: ...
 
 
 class World:
@@ -120,67 +121,67 @@ def test_a_route_that_was_applied_is_observed(world: World) -> None:
     route = world.route(blue=(blue.endpoint,), green=(green.endpoint,), share=2_500)
     route = route.model_copy(update={"segments": {"beta": "green", "staff": "blue"}})
     assert world.router.observe(route.name) is None
-    world.router.apply(route)
+    world.router.apply(route, TOKEN)
     assert world.router.observe(route.name) == route
-    world.router.apply(route)
+    world.router.apply(route, TOKEN)
     assert world.router.observe(route.name) == route
 
 
 def test_a_route_changes_in_every_part(world: World) -> None:
     first, second, third = (world.start(f"r-{i}") for i in range(3))
     route = world.route(blue=(first.endpoint, second.endpoint))
-    world.router.apply(route.model_copy(update={"segments": {"beta": "green", "staff": "blue"}}))
+    world.router.apply(route.model_copy(update={"segments": {"beta": "green", "staff": "blue"}}), TOKEN)
     changed = route.holding("blue", (second.endpoint,)).holding("green", (third.endpoint,)).giving("green", 10_000)
     changed = changed.model_copy(update={"segments": {"beta": "blue", "press": "green"}, "health": "/"})
-    world.router.apply(changed)
+    world.router.apply(changed, TOKEN)
     assert world.router.observe(route.name) == changed
     moved = changed.model_copy(update={"port": free_port(), "segments": {}})
-    world.router.apply(moved)
+    world.router.apply(moved, TOKEN)
     assert world.router.observe(route.name) == moved
 
 
 def test_a_replica_that_never_becomes_healthy_is_named_and_nothing_changes(world: World) -> None:
     good, sick = world.start("good"), world.start("sick", healthy=False)
     route = world.route(blue=(good.endpoint,))
-    world.router.apply(route)
+    world.router.apply(route, TOKEN)
     before = world.router.observe(route.name)
     with pytest.raises(Rejected, match="sick"):
-        world.router.apply(route.holding("green", (sick.endpoint, good.endpoint)).giving("green", 5_000))
+        world.router.apply(route.holding("green", (sick.endpoint, good.endpoint)).giving("green", 5_000), TOKEN)
     assert world.router.observe(route.name) == before
     if isinstance(world.router, HAProxy):
         assert "sick" not in Runtime(world.folder / "run").ask("show stat")
     new = world.route(blue=(sick.endpoint,))
     with pytest.raises(Rejected, match="sick"):
-        world.router.apply(new)
+        world.router.apply(new, TOKEN)
     assert world.router.observe(new.name) is None
 
 
 def test_a_replica_back_at_another_address_replaces_its_old_self(world: World) -> None:
     old, new = world.start("web-0"), world.start("web-0")
     route = world.route(blue=(old.endpoint,))
-    world.router.apply(route)
-    world.router.apply(route.holding("blue", (new.endpoint,)))
+    world.router.apply(route, TOKEN)
+    world.router.apply(route.holding("blue", (new.endpoint,)), TOKEN)
     assert world.router.observe(route.name) == route.holding("blue", (new.endpoint,))
 
 
 def test_traffic_moves_away_from_replicas_that_fell_sick(world: World) -> None:
     blue, green = world.start("old"), world.start("new")
     route = world.route(blue=(blue.endpoint,), green=(green.endpoint,), share=10_000)
-    world.router.apply(route)
+    world.router.apply(route, TOKEN)
     green.stop()
     if isinstance(world.router, MemoryRouter):
         world.router.sick.add("new")
     back = route.giving("blue", 10_000)
-    world.router.apply(back)
+    world.router.apply(back, TOKEN)
     assert world.router.observe(route.name) == back
 
 
 def test_a_forgotten_route_is_gone(world: World) -> None:
     blue = world.start("web")
     route = world.route(blue=(blue.endpoint,))
-    world.router.apply(route)
-    world.router.forget(route.name)
-    world.router.forget(route.name)
+    world.router.apply(route, TOKEN)
+    world.router.forget(route.name, TOKEN)
+    world.router.forget(route.name, TOKEN)
     assert world.router.observe(route.name) is None
 
 
@@ -205,7 +206,7 @@ def pair(world: World, share: int = 0) -> tuple[Route, Replica, Replica]:
     """Apply a route with one v1 in blue and one v2 in green."""
     blue, green = world.start("old"), world.start("new", "v2")
     route = world.route(blue=(blue.endpoint,), green=(green.endpoint,), share=share)
-    world.router.apply(route)
+    world.router.apply(route, TOKEN)
     return route, blue, green
 
 
@@ -213,7 +214,7 @@ def pair(world: World, share: int = 0) -> tuple[Route, Replica, Replica]:
 def test_the_share_is_what_users_see(real: World) -> None:
     route, _, _ = pair(real)
     for share in (0, 1_000, 5_000, 10_000):
-        real.router.apply(route.giving("green", share))
+        real.router.apply(route.giving("green", share), TOKEN)
         expected = 500 * share / 10_000
         slack = 5 * (expected * (1 - share / 10_000)) ** 0.5  # five standard deviations
         assert abs(versions(route.port, range(500))["v2"] - expected) <= slack
@@ -225,7 +226,7 @@ def test_a_user_stays_with_a_version_and_a_growing_share_takes_nobody_back(real:
     route, _, _ = pair(real)
     before: set[int] = set()
     for share in (500, 2_000, 6_000):
-        real.router.apply(route.giving("green", share))
+        real.router.apply(route.giving("green", share), TOKEN)
         green = {user for user in range(200) if versions(route.port, range(user, user + 1))["v2"]}
         again = {user for user in range(200) if versions(route.port, None, 1, cookie=f"uid=user-{user}")["v2"]}
         assert green == again
@@ -236,12 +237,12 @@ def test_a_user_stays_with_a_version_and_a_growing_share_takes_nobody_back(real:
 @pytest.mark.real
 def test_a_segment_is_pinned_to_its_slot_until_it_is_released(real: World) -> None:
     route, _, _ = pair(real)
-    real.router.apply(route.model_copy(update={"segments": {"beta": "green"}}))
+    real.router.apply(route.model_copy(update={"segments": {"beta": "green"}}), TOKEN)
     assert versions(route.port, range(20), x_segment="beta") == {"v2": 20}
     assert versions(route.port, range(20), x_segment="other") == {"v1": 20}
-    real.router.apply(route.model_copy(update={"green_share": 10_000, "segments": {"beta": "blue"}}))
+    real.router.apply(route.model_copy(update={"green_share": 10_000, "segments": {"beta": "blue"}}), TOKEN)
     assert versions(route.port, range(20), x_segment="beta") == {"v1": 20}
-    real.router.apply(route.giving("green", 10_000))
+    real.router.apply(route.giving("green", 10_000), TOKEN)
     assert versions(route.port, range(20), x_segment="beta") == {"v2": 20}
 
 
@@ -258,8 +259,8 @@ def test_a_connection_from_before_a_reload_follows_the_share_too(real: World) ->
     route, _, _ = pair(real, 10_000)
     lines = [http.client.HTTPConnection("127.0.0.1", route.port, timeout=10) for _ in range(3)]
     assert [visit(line) for line in lines] == ["v2"] * 3
-    real.router.apply(real.route(blue=(real.start("web").endpoint,)))  # a new listener: the router reloads
-    real.router.apply(route.giving("blue", 10_000))
+    real.router.apply(real.route(blue=(real.start("web").endpoint,)), TOKEN)  # a new listener: the router reloads
+    real.router.apply(route.giving("blue", 10_000), TOKEN)
     assert [visit(line) for line in lines] == ["v1"] * 3
     assert lines[0].sock is None  # the old worker said good-bye
 
@@ -279,8 +280,8 @@ def test_a_request_from_before_a_reload_is_waited_for(real: World) -> None:
     slow = threading.Thread(target=lambda: answers.append(visit(line, "/slow?seconds=3")))
     slow.start()
     time.sleep(0.2)
-    real.router.apply(real.route())  # a new listener: the router reloads
-    real.router.apply(route.giving("green", 10_000).holding("blue", ()))
+    real.router.apply(real.route(), TOKEN)  # a new listener: the router reloads
+    real.router.apply(route.giving("green", 10_000).holding("blue", ()), TOKEN)
     slow.join(timeout=0.5)
     assert answers == ["v1"]
 
@@ -293,7 +294,7 @@ def test_a_lone_replica_that_is_killed_takes_few_requests_with_it(real: World) -
         assert doomed.stdout is not None
         lone = Endpoint(name="new", address="127.0.0.1", port=int(doomed.stdout.readline()))
         route = real.route(blue=(real.start("old").endpoint,), green=(lone,), share=10_000)
-        real.router.apply(route)
+        real.router.apply(route, TOKEN)
         with Load(route.port, rate=150, mix=[Call("read")]) as load:
             time.sleep(1)
             doomed.kill()
@@ -317,18 +318,18 @@ def test_no_request_is_lost_while_replicas_come_and_go_and_the_router_reloads(re
     olds = [real.start(f"old-{i}") for i in range(2)]
     news = [real.start(f"new-{i}", "v2") for i in range(2)]
     route = real.route(blue=tuple(replica.endpoint for replica in olds))
-    real.router.apply(route)
+    real.router.apply(route, TOKEN)
     with Load(route.port, rate=150, mix=MIX, users=200) as load:
         route = route.holding("green", tuple(replica.endpoint for replica in news))
         for share in (0, 1_000, 5_000, 10_000, 0, 10_000):
-            real.router.apply(route.giving("green", share))
+            real.router.apply(route.giving("green", share), TOKEN)
             time.sleep(0.4)
         for _ in range(3):
             other = real.route(blue=(news[0].endpoint,))
-            real.router.apply(other)  # a new listener: the router reloads
-            real.router.forget(other.name)
+            real.router.apply(other, TOKEN)  # a new listener: the router reloads
+            real.router.forget(other.name, TOKEN)
         route = route.giving("green", 10_000).holding("blue", ())
-        real.router.apply(route)
+        real.router.apply(route, TOKEN)
         for replica in olds:
             replica.stop()
         time.sleep(0.5)
@@ -347,7 +348,7 @@ def test_a_request_under_way_is_answered_by_the_replica_that_leaves(real: World)
     slow = threading.Thread(target=lambda: answers.append(visit(line, "/slow")))
     slow.start()
     time.sleep(0.15)
-    real.router.apply(route.giving("green", 10_000).holding("blue", ()))
+    real.router.apply(route.giving("green", 10_000).holding("blue", ()), TOKEN)
     slow.join()
     assert answers == ["v1"]
 
@@ -368,7 +369,7 @@ def test_a_router_that_was_killed_comes_back_as_it_was(own: tuple[World, Callabl
     second = world.start("old-1")
     route = route.holding("blue", (blue.endpoint, second.endpoint)).giving("green", 7_000)
     route = route.model_copy(update={"segments": {"beta": "blue"}})
-    world.router.apply(route)
+    world.router.apply(route, TOKEN)
     users = [versions(route.port, range(user, user + 1)) for user in range(50)]
     os.kill(worker(world.folder), signal.SIGKILL)
     soon(lambda: dead(world.router, route.name))
@@ -377,7 +378,7 @@ def test_a_router_that_was_killed_comes_back_as_it_was(own: tuple[World, Callabl
     assert [versions(route.port, range(user, user + 1)) for user in range(50)] == users
     # what was a dynamic server is a static one now; it leaves just the same
     emptied = route.giving("green", 10_000).holding("blue", ())
-    world.router.apply(emptied)
+    world.router.apply(emptied, TOKEN)
     assert world.router.observe(route.name) == emptied
 
 
@@ -396,7 +397,7 @@ def test_a_dead_router_is_unavailable_and_the_wish_unchanged(own: tuple[World, C
     os.kill(worker(world.folder), signal.SIGKILL)
     soon(lambda: dead(world.router, route.name))
     with pytest.raises(Unavailable, match="did not answer"):
-        world.router.apply(route.giving("green", 9_000))
+        world.router.apply(route.giving("green", 9_000), TOKEN)
     restart()
     assert world.router.observe(route.name) == route
 
@@ -418,7 +419,7 @@ def test_an_apply_that_was_cut_off_while_replicas_joined_left_no_traffic_and_is_
     assert world.router.observe(route.name) == route
     assert versions(route.port, range(20)) == {"v2": 20}
     sick.healthy = True
-    world.router.apply(wider)
+    world.router.apply(wider, TOKEN)
     assert world.router.observe(route.name) == wider
     assert versions(route.port, range(20)).keys() == {"v2", "v3"}
 
@@ -430,7 +431,7 @@ def test_files_that_somebody_changed_are_put_right_by_the_next_apply(own: tuple[
     (world.folder / "haproxy.cfg").write_text("nonsense\n")
     (world.folder / "maps" / "split.map").write_text(f"{route.name} 9999\n")
     assert world.router.observe(route.name) == route  # what runs, not what is written
-    world.router.apply(route)
+    world.router.apply(route, TOKEN)
     os.kill(worker(world.folder), signal.SIGKILL)
     soon(lambda: dead(world.router, route.name))
     restart()
@@ -446,17 +447,18 @@ def test_a_route_need_not_wait_for_another_routes_sick_replica(running: Path) ->
 
     def join() -> None:
         try:
-            world.router.apply(sick)
+            world.router.apply(sick, TOKEN)
         except Rejected as error:
             refused.append(error)
 
     joining = threading.Thread(target=join)
     joining.start()
     soon((running / "routes" / f"{sick.name}.json").exists)
-    world.router.apply(route.giving("blue", 10_000))
+    world.router.apply(route.giving("blue", 10_000), TOKEN)
     assert joining.is_alive()
     third = world.route(blue=(world.start("web").endpoint,))
-    world.router.apply(third)  # its reload sweeps the joining replica away; it is admitted again, and refused in time
+    # the third's reload sweeps the joining replica away; it is admitted again, and refused in time
+    world.router.apply(third, TOKEN)
     joining.join()
     assert len(refused) == 1
     assert world.router.observe(sick.name) is None
@@ -487,7 +489,7 @@ def test_somebody_elses_share_is_a_conflict(real: World) -> None:
 def insist(router: Router, route: Route) -> None:
     """Apply until somebody gets in between command and confirmation."""
     for _ in range(500):
-        router.apply(route)
+        router.apply(route, TOKEN)
 
 
 @pytest.mark.real
@@ -495,7 +497,7 @@ def test_a_taken_port_is_a_conflict_and_nothing_is_rendered(real: World) -> None
     taken, _, _ = pair(real)
     route = real.route().model_copy(update={"port": taken.port})
     with pytest.raises(Conflict, match=f"{taken.port} is taken"):
-        real.router.apply(route)
+        real.router.apply(route, TOKEN)
     assert real.router.observe(route.name) is None
     assert route.name not in (real.folder / "haproxy.cfg").read_text()
 
@@ -510,7 +512,7 @@ def test_what_haproxy_cannot_express_is_invalid_all_at_once(real: World) -> None
         segments={"x; shutdown": "green"},
     )
     with pytest.raises(Invalid) as refused:
-        real.router.apply(route)
+        real.router.apply(route, TOKEN)
     for part in ("shop one", "60000", "health path", "a b", "localhost", "x; shutdown"):
         assert part in refused.value.message
 

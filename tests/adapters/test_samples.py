@@ -35,7 +35,7 @@ def traffic(running: Path) -> Iterator[tuple[HAProxy, Route, Replica, Replica]]:
     blue, green = Replica("old-0", "v1"), Replica("new-0", "v2")
     router = HAProxy(running)
     route = Route(name="shop-test", port=free_port(), blue=(blue.endpoint,), green=(green.endpoint,), green_share=5_000)
-    router.apply(route)
+    router.apply(route, token=1)
     yield router, route, blue, green
     blue.stop()
     green.stop()
@@ -87,11 +87,11 @@ def stage(request: pytest.FixtureRequest) -> Stage:
     if request.param == "memory":
         route = Route(name="shop-test", port=8080)
         router = MemoryRouter()
-        router.apply(route)
+        router.apply(route, token=1)
         return Stage(router, route)
     real, route, _, _ = request.getfixturevalue("traffic")
     route = route.model_copy(update={"segments": {"stable": "blue", "candidate": "green"}})
-    real.apply(route)
+    real.apply(route, token=1)
     return Stage(real, route)
 
 
@@ -167,7 +167,7 @@ def total(ticks: list[Tick], arm: str) -> tuple[int, int]:
 @pytest.mark.real
 def test_the_candidate_is_the_slot_that_was_named(traffic: Traffic) -> None:
     router, route, _, _ = traffic
-    router.apply(route.model_copy(update={"segments": {"stable": "blue"}}))
+    router.apply(route.model_copy(update={"segments": {"stable": "blue"}}), token=1)
     with router.samples(route, "blue") as samples:
         ask(route.port, "/", "stable")
         ticks = collect(samples, 1)
@@ -205,7 +205,7 @@ def test_no_answer_is_bad_and_a_client_that_left_is_not(traffic: Traffic) -> Non
 @pytest.mark.real
 def test_lines_that_are_no_requests_of_ours_are_left_out(traffic: Traffic) -> None:
     router, route, _, _ = traffic
-    router.apply(route)
+    router.apply(route, token=1)
     with router.samples(route, "green") as samples, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
         for line in (b"", b"hello", b"other__green web 200 900 GET --", b"\xff\xfe", b"a b c d e f"):
             stranger.sendto(line, ("127.0.0.1", route.port + 10_000))

@@ -183,8 +183,8 @@ def test_starting_twice_keeps_what_runs_and_adds_what_is_missing(place: Place, e
     wanted = place.deployment(environment, replicas=2)
     first, second = place.workload.start(wanted)
     assert place.workload.start(wanted.model_copy(update={"token": 8})) == (first, second)
-    place.workload.stop([first], grace=0)
-    again = place.workload.start(wanted)
+    place.workload.stop([first], grace=0, token=8)
+    again = place.workload.start(wanted.model_copy(update={"token": 8}))
     assert again[0].id != first.id
     assert again[1] == second
 
@@ -221,15 +221,15 @@ def test_a_replica_that_logs_is_told_from_a_silent_one(place: Place, environment
     (quiet,) = place.workload.start(quiet_one)
     assert eventually(lambda: place.workload.logged(loud))
     assert not place.workload.logged(quiet)
-    place.workload.stop([loud, quiet], grace=1)
+    place.workload.stop([loud, quiet], grace=1, token=7)
     assert not place.workload.logged(loud)
 
 
 def test_stopping_twice_is_fine(place: Place, environment: str) -> None:
     started = place.workload.start(place.deployment(environment, replicas=2))
-    place.workload.stop(started[:1], grace=5)
+    place.workload.stop(started[:1], grace=5, token=7)
     assert place.workload.running("shop", environment) == started[1:]
-    place.workload.stop(started, grace=5)
+    place.workload.stop(started, grace=5, token=7)
     assert place.workload.running("shop", environment) == ()
 
 
@@ -313,7 +313,7 @@ def test_a_container_whose_maker_died_before_its_secrets_arrived_is_made_again(
     wanted = Place(published.docker, published.artifact).deployment(environment, config=config)
     (whole,) = published.docker.start(wanted)
     labels = published.api.inspect_container(whole.id)["Config"]["Labels"]
-    published.docker.stop([whole], grace=0)
+    published.docker.stop([whole], grace=0, token=7)
     half = published.api.create_container(image=published.artifact.image, name=whole.name, labels=labels)["Id"]
     (replica,) = published.docker.start(wanted)
     assert replica.id != half

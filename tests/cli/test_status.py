@@ -96,9 +96,11 @@ def test_router_and_journal_are_compared(told: tuple[standing.Standing, Route]) 
     stands, route = told
     router = MemoryRouter()
     assert world.traffic(stands, route.name, router) == ("no route", ["router: does not know shop-dev"])
-    router.apply(route)
+    router.apply(route, token=1)
     assert world.traffic(stands, route.name, router) == ("blue 100 %", [])
-    router.apply(route.giving("green", 4000).holding("green", (route.blue[0],)).holding("blue", (route.blue[1],)))
+    router.apply(
+        route.giving("green", 4000).holding("green", (route.blue[0],)).holding("blue", (route.blue[1],)), token=1
+    )
     said, differences = world.traffic(stands, route.name, router)
     assert said == "blue 60 %"
     assert differences == [

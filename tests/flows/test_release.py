@@ -161,11 +161,11 @@ def test_an_undo_that_fails_is_stuck_keeps_the_lease_and_calls_a_person(opened: 
     opened.router.traffic = visits(p_candidate=0.2)
     apply = opened.router.apply
 
-    def refuse_to_go_back(route: Route) -> None:
+    def refuse_to_go_back(route: Route, token: int) -> None:
         ramped = any(r.share("green") for r in opened.router.applied if r.name == "shop-production")
         if route.name == "shop-production" and ramped and route.share("blue") == 10_000:
             raise Conflict("the router says no")
-        apply(route)
+        apply(route, token)
 
     opened.router.apply = refuse_to_go_back  # type: ignore[method-assign]  # a router that breaks at the worst moment
     with pytest.raises(ReleaseError):
@@ -187,8 +187,8 @@ def test_a_flow_that_dies_anywhere_is_continued_and_nothing_is_done_twice(opened
 
     apply, calls = opened.router.apply, []
 
-    def die_once(route: Route) -> None:
-        apply(route)
+    def die_once(route: Route, token: int) -> None:
+        apply(route, token)
         calls.append(route)
         if route.share("green") == 5000 and len([r for r in calls if r.share("green") == 5000]) == 1:
             raise Died
@@ -213,10 +213,10 @@ def test_a_flow_that_dies_anywhere_is_continued_and_nothing_is_done_twice(opened
 def test_an_error_that_nobody_foresaw_walks_the_way_back_too(opened: "World") -> None:
     apply = opened.router.apply
 
-    def stumble(route: Route) -> None:
+    def stumble(route: Route, token: int) -> None:
         if route.share("green") == 5000 and route.name == "shop-production":
             raise TimeoutError("the task ran out of time")
-        apply(route)
+        apply(route, token)
 
     opened.router.apply = stumble  # type: ignore[method-assign]  # fails in a way no adapter should
     with pytest.raises(TimeoutError):
