@@ -32,6 +32,7 @@ WORDS: Mapping[str, Word] = {
     "rollback": Word("rollback", _RELEASE, "Put an environment back to what served before"),
     "status": Word("status", _LOOK, "Show what serves where, what is under way, and who must act"),
     "explain": Word("explain", _LOOK, "Tell what happened to a release, and why"),
+    "remark": Word("remark", _LOOK, "Say something about a release, such as why it was cancelled"),
     "environments": Word("environments", _LOOK, "Compare the environments: size, strictness, who approves"),
     "env": Word("environments", _LOOK, "The same as `environments`", hidden=True),
     "config": Word("config", _TEND, "Check, show and describe the configuration"),

@@ -9,7 +9,7 @@ from adapters.connect import open_house
 from cli import options, show
 from cli.find import story_of, waiting
 from domain.facts import Entry, Looked
-from domain.release.explain import story
+from domain.release.explain import brief, story
 from domain.release.state import fold
 
 app = typer.Typer(add_completion=False)
@@ -19,6 +19,7 @@ app = typer.Typer(add_completion=False)
 def explain(
     release: options.Release,
     looks: Annotated[bool, typer.Option("--looks", help="Show every look of the judge, one line a second.")] = False,
+    short: Annotated[bool, typer.Option("--brief", help="Ten lines: how it began, what happened, the end.")] = False,
     json: options.Json = False,
 ) -> None:
     """Tell what happened to a release, and why.
@@ -27,9 +28,11 @@ def explain(
     """
     entries = story_of(open_house().journal, release)
     said, step = outcome(entries)
+    whole = fold(entries)[release]
+    entries = brief(entries) if short else entries
     if json:
         told = [dict(zip(("at", "environment", "actor", "says"), line, strict=True)) for line in lines(entries, looks)]
-        show.data({"release": fold(entries)[release], "story": told, "outcome": said, "next": step})
+        show.data({"release": whole, "story": told, "outcome": said, "next": step})
         return
     show.heading(release)
     for line in lines(entries, looks):

@@ -128,6 +128,13 @@ class Recovered(Value):
     reason: str
 
 
+class Remarked(Value):
+    """A person said something about the release, such as why it was cancelled."""
+
+    kind: Literal["remarked"] = "remarked"
+    text: str = Field(min_length=1)
+
+
 class Looked(Value):
     """The judge looked once, at this share of traffic and with the next one in mind (basis points)."""
 
@@ -174,6 +181,7 @@ Fact = Annotated[
     | LeaseTaken
     | LeaseReturned
     | Recovered
+    | Remarked
     | Looked
     | Judged
     | NowServing

@@ -18,6 +18,21 @@ def story(entries: Iterable[Entry]) -> tuple[tuple[str, str, str, str], ...]:
     )
 
 
+def brief(entries: Iterable[Entry], lines: int = 10) -> tuple[Entry, ...]:
+    """Pick the entries that tell a release in so many lines: its beginning, what went wrong, who decided, its end."""
+    told = [entry for entry in entries if entry.environment != carrier_of(entry.release) and _tells(entry.fact)]
+    return tuple(told) if len(told) <= lines else (*told[:2], *told[2 - lines :])
+
+
+def _tells(fact: Fact) -> bool:
+    match fact.kind:
+        case "entered":
+            return fact.phase in ("rolling back", "rolled back", "aborted", "stuck", "released")
+        case "judged":
+            return fact.verdict.decision != "promote"
+    return fact.kind in ("opened", "planned", "approved", "failed", "recovered", "remarked", "now serving")
+
+
 def sentence(fact: Fact) -> str | None:  # noqa: PLR0911, PLR0912  # one line per kind of fact reads best as a table
     """Put one fact into a sentence; None for facts that are only data."""
     match fact.kind:
@@ -49,6 +64,8 @@ def sentence(fact: Fact) -> str | None:  # noqa: PLR0911, PLR0912  # one line pe
             return "lease returned"
         case "recovered":
             return f"its run {fact.lost[:8] or 'nobody knows'} {fact.fate}: {fact.action} – {fact.reason}"
+        case "remarked":
+            return f"“{fact.text}”"
         case "judged":
             return f"judge at {fact.share / 100:g} %: {fact.verdict.decision} – {fact.verdict.reasons[0]}"
         case "now serving":

@@ -103,7 +103,7 @@ def _under_way(entries: Sequence[Entry], environment: str, dark: float, limits: 
 def _given_up(fate: Fate, entries: Sequence[Entry]) -> str:
     """Say why nobody wants it to go on; empty when nobody said so."""
     if fate == "cancelled":
-        return "somebody cancelled the run in Prefect"
+        return "somebody cancelled the run in Prefect; whoever it was may say why: interlock remark RELEASE …"
     gate = open_gate(entries)
     if fate == "failed" and gate and not round_of(entries, gate)[1]:
         return f"nobody answered in time: {gate.question} in {gate.environment}"
