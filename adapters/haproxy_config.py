@@ -2,7 +2,7 @@
 
 Layout of the router's folder::
 
-    routes/<name>.json           the wish, one file per route
+    routes/<name>@<token>.json   the wish, by the fencing token of its owner: the highest counts
     haproxy.cfg                  everything below is rendered from the wishes
     maps/split.map               route → green's share in basis points
     maps/<name>.segments.map     x-segment header value → slot
@@ -23,6 +23,7 @@ from domain.release.route import Endpoint, Route, Slot
 SLOTS: tuple[Slot, Slot] = ("blue", "green")
 LOG_PORT_OFFSET = 10_000  # a route on port p sends its log lines to UDP port p + 10 000
 WEIGHT = 100
+SILENCE = 3  # seconds until a worker hangs up on whoever connects and says nothing
 # Half-second checks find a sick replica in 1.5 s; three failures, so that a slow answer under load does not evict one.
 # Three refused connections in a row find a dead one at once: a lone replica killed at 200 requests/s failed 295 of them
 # without `observe`, 4 with it (and 1 with error-limit 1, where a single lost packet would evict a lone replica).
@@ -38,7 +39,7 @@ _PATH = re.compile(r"/[\w./?=&%+~-]*")
 _HEAD = """\
 global
   stats socket {run}/admin.sock mode 600 level admin expose-fd listeners
-  stats timeout 1h
+  stats timeout {silence}s
   maxconn 4000
   hard-stop-after 60s
 defaults
@@ -152,7 +153,10 @@ def replica(server: str) -> str:
 
 def render(routes: Sequence[Route], folder: Path, bind: str) -> dict[str, str]:
     """Render every file of the router: path inside the folder → text."""
-    config = [_HEAD.format(run=folder / "run"), *(_route(route, folder / "maps", bind) for route in routes)]
+    config = [
+        _HEAD.format(run=folder / "run", silence=SILENCE),
+        *(_route(route, folder / "maps", bind) for route in routes),
+    ]
     split = "".join(f"{route.name} {route.green_share}\n" for route in routes)
     segments = {
         f"maps/{route.name}.segments.map": "".join(f"{key} {slot}\n" for key, slot in sorted(route.segments.items()))

@@ -65,12 +65,16 @@ class Runtime:
 
     After a reload the old worker still answers one request on each idle connection it holds, by its own maps and
     servers. So whatever moves traffic is told to old workers too, and whoever waits for requests to end asks them too.
+
+    `insist` raises when the caller may send nothing any more. It is asked before every command, when the line is open
+    already: a command that is held up after that finds the line closed (haproxy_config.SILENCE).
     """
 
-    def __init__(self, run: Path, timeout: float = 5.0) -> None:
+    def __init__(self, run: Path, timeout: float = 5.0, insist: Callable[[], None] = lambda: None) -> None:
         self._admin = run / "admin.sock"
         self._master = run / "master.sock"
         self._timeout = timeout
+        self._insist = insist
 
     def ask(self, command: str) -> str:
         """Send one command to the worker. Raises Unavailable when it does not answer in time."""
@@ -149,6 +153,7 @@ class Runtime:
             with socket.socket(socket.AF_UNIX) as line:
                 line.settimeout(self._timeout)
                 line.connect(str(path))
+                self._insist()
                 line.sendall(command.encode() + b"\n")
                 line.shutdown(socket.SHUT_WR)
                 while part := line.recv(65_536):

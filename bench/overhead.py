@@ -339,8 +339,8 @@ def plain_script(ground: Ground) -> Iterator[PlainScript]:
     docker("network", "create", "--label", label, name)
     folder, placement = ground.folder / "plain", ground.place("plain")[1]
     home = Folder(folder, settings.router.bind)
-    with home.alone("render"):
-        home.record("plain", Route(name="plain", port=placement.port, health=ground.shop.runtime.health))
+    with home.rendering("plain", token=1):
+        home.record("plain", 1, Route(name="plain", port=placement.port, health=ground.shop.runtime.health))
     with mark.marking(ground.stack.name):
         router = haproxy.start(folder, settings.router.bind)
     try:

@@ -51,9 +51,8 @@ SAYS_SOMETHING = {"domain/release/service.py"}  # Service is the noun: what is r
 LONGEST = {"flows": 80, "tasks": 60, "domain": 250, "config": 250, "ledger": 220, "adapters": 220, "tests": 250}
 LONGEST_FUNCTION = 40
 LONGER = {  # file: (lines at most, why it is better in one piece)
-    "adapters/haproxy.py": (240, "a change of route is one story: open, join, shift, part"),
     "adapters/postgres_catalog.py": (240, "a third is SQL: what makes two schemas the same"),
-    "adapters/postgres_migrate.py": (300, "a migration that was cut off, and how it is taken up again"),
+    "adapters/postgres_migrate.py": (310, "a migration that was cut off, and how it is taken up again"),
     "domain/ports.py": (350, "every port on one page, each method with its promises; Protocols have no bodies"),
     "flows/hold.py": (105, "two leases, kept alive, parked and given back by the same rules"),
     "flows/recover.py": (110, "what is decided about a lost release, and what is then done"),

@@ -16,8 +16,7 @@ def start(folder: Path, bind: str = "127.0.0.1", binary: str = "haproxy") -> Chi
     Raises Invalid for a folder that HAProxy cannot use, Unavailable with its log when it does not come up.
     """
     home = Folder(folder, bind)
-    with home.alone("render"):
-        home.render()
+    home.render()
     master = f"{home.run / 'master.sock'},mode,600"
     command = [binary, "-W", "-S", master, "-f", str(home.root / "haproxy.cfg"), "-p", str(home.run / "haproxy.pid")]
     return process.start("haproxy", command, folder=home.root, ready=lambda: _answers(home.run))

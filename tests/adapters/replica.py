@@ -1,6 +1,7 @@
 """A tiny HTTP service that says which version it is, for tests of traffic."""
 
 import json
+import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,6 +9,16 @@ from itertools import count
 from typing import Any
 
 from domain.release.route import Endpoint
+
+
+def free_port() -> int:
+    """Find a port whose log port is in range too."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        if port <= 55_535:
+            return port
 
 
 class Replica(ThreadingHTTPServer):

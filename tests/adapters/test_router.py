@@ -3,7 +3,6 @@
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -25,20 +24,10 @@ from deployments.embedded.process import Child
 from domain.errors import Conflict, Invalid, Rejected, Unavailable
 from domain.ports import Router
 from domain.release.route import Endpoint, Route
-from tests.adapters.replica import Replica
+from tests.adapters.replica import Replica, free_port
 
 TOKEN = 3  # the owner's, where only one owner acts
 _numbers = count(1)
-
-
-def free_port() -> int:
-    """Find a port whose log port is in range too."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-        if port <= 55_535:
-            return port
 
 
 class Forgetful(Router, Protocol):
@@ -182,6 +171,25 @@ def test_a_forgotten_route_is_gone(world: World) -> None:
     world.router.apply(route, TOKEN)
     world.router.forget(route.name, TOKEN)
     world.router.forget(route.name, TOKEN)
+    assert world.router.observe(route.name) is None
+
+
+def test_a_stale_token_is_refused_and_changes_nothing(world: World) -> None:
+    route = world.route(blue=(world.start("web").endpoint,))
+    world.router.apply(route, 7)
+    for stale in (
+        lambda: world.router.apply(route.giving("green", 5_000), 5),
+        lambda: world.router.forget(route.name, 6),
+    ):
+        with pytest.raises(Conflict, match=r"newer owner, token 7; mine is \d"):
+            stale()
+        assert world.router.observe(route.name) == route
+    again = route.giving("green", 2_000)
+    world.router.apply(again, 7)
+    assert world.router.observe(route.name) == again
+    world.router.forget(route.name, 8)
+    with pytest.raises(Conflict):
+        world.router.apply(route, 7)
     assert world.router.observe(route.name) is None
 
 
@@ -453,7 +461,7 @@ def test_a_route_need_not_wait_for_another_routes_sick_replica(running: Path) ->
 
     joining = threading.Thread(target=join)
     joining.start()
-    soon((running / "routes" / f"{sick.name}.json").exists)
+    soon((running / "routes" / f"{sick.name}@{TOKEN}.json").exists)
     world.router.apply(route.giving("blue", 10_000), TOKEN)
     assert joining.is_alive()
     third = world.route(blue=(world.start("web").endpoint,))

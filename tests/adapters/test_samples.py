@@ -18,7 +18,7 @@ from domain.canary.tick import BOUNDARIES, Sample, Tick, gather, quantile
 from domain.errors import Invalid, Unavailable
 from domain.ports import Samples
 from domain.release.route import Route
-from tests.adapters.replica import Replica
+from tests.adapters.replica import Replica, free_port
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +39,6 @@ def traffic(running: Path) -> Iterator[tuple[HAProxy, Route, Replica, Replica]]:
     yield router, route, blue, green
     blue.stop()
     green.stop()
-
-
-def free_port() -> int:
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-        if port <= 55_535:
-            return port
 
 
 class Stage:
