@@ -41,7 +41,7 @@ def insist_current(held: Lease | None, service: str, environment: str, token: in
     elif held.token != token:
         now = f"{held.owner} holds it with token {held.token}: {held.reason}"
     else:
-        now = f"it was {held.owner}'s and expired {-held.expires_in:.1f} s ago"
+        now = f"it was {held.owner}'s and expired {abs(held.expires_in):.1f} s ago"
     raise Conflict(
         f"{service} in {environment}: the lease with token {token} is over; {now}",
         "stop here and change nothing more; whoever takes the lease next goes on from the journal",

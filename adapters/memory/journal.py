@@ -53,7 +53,8 @@ class Held:
 
 
 class MemoryJournal:
-    """The Journal port in memory; its clock is the only one, as the database's is for SQL. Safe to use from threads.
+    """The Journal port in memory. Its clock is the only one, as the database's is for SQL: give it the one that the
+    simulated processes sleep on, and time passes for both alike. Safe to use from threads.
 
     `held` is the table of leases, which MemoryLeases keeps and `append` asks; `lock` makes one writer of both. Without
     `chained` no fact is rendered or hashed: twice as fast, for simulations whose chain nobody verifies.
@@ -139,7 +140,7 @@ class MemoryJournal:
     def current(self, service: str, environment: str) -> Lease | None:
         """Read who holds an environment, expired or not; None when nobody does."""
         held = self.held.get((service, environment))
-        return held.lease.model_copy(update={"expires_in": held.left(self.clock.now())}) if held else None
+        return Lease(**vars(held.lease) | {"expires_in": held.left(self.clock.now())}) if held else None
 
     def insist_current(self, service: str, environment: str, token: int) -> None:
         """Raise Conflict unless this token is the environment's current one and has not expired."""
@@ -172,10 +173,11 @@ class MemoryJournal:
 
 def _entry(**fields: Any) -> Entry:
     """Make an entry of parts that are sound already: pydantic would take twice the time to find that out again."""
-    entry = Entry.__new__(Entry)
-    parts = {"__dict__": fields, "__pydantic_fields_set__": _FIELDS}
-    for name, value in (parts | {"__pydantic_extra__": None, "__pydantic_private__": None}).items():
-        object.__setattr__(entry, name, value)
+    entry, put = Entry.__new__(Entry), object.__setattr__
+    put(entry, "__dict__", fields)
+    put(entry, "__pydantic_fields_set__", _FIELDS)
+    put(entry, "__pydantic_extra__", None)
+    put(entry, "__pydantic_private__", None)
     return entry
 
 
