@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from adapters.memory.probe import NOWHERE
-from domain.canonical import sha256
 from domain.errors import Conflict, Rejected
 from domain.ports import Secrets
 from domain.release.artifact import CommandResult, Deployment, Replica
@@ -25,7 +24,6 @@ class MemoryWorkload:
         self.exit_codes: dict[tuple[str, ...], int | None] = {}
         self.ran: list[tuple[str, str, tuple[str, ...]]] = []
         self._secrets = secrets
-        self._settings: dict[str, str] = {}
         self._tokens: dict[tuple[str, str], int] = {}
         self._started = 0
 
@@ -72,14 +70,13 @@ class MemoryWorkload:
         self._tokens[service, environment] = token
 
     def _bring_up(self, name: str, deployment: Deployment) -> Replica:
-        settings = sha256([deployment.release, deployment.config, deployment.resources, deployment.runtime.port])
+        wanted = (deployment.release, deployment.slot, deployment.artifact.image, deployment.config_digest)
         there = self.replicas.get(name)
-        if there and there.image == deployment.artifact.image and self._settings[name] == settings:
+        if there and (there.release, there.slot, there.image, there.config_digest) == wanted:
             self.replicas[name] = there.model_copy(update={"running": deployment.version not in self.crashed})
             return self.replicas[name]
         self._started += 1
         reachable = f"10.0.{self._started // 250}.{self._started % 250 + 1}"
-        self._settings[name] = settings
         self.replicas[name] = Replica(
             id=f"{name}#{self._started}",
             name=name,
@@ -92,6 +89,7 @@ class MemoryWorkload:
             version=deployment.version,
             slot=deployment.slot,
             token=deployment.token,
+            config_digest=deployment.config_digest,
             running=deployment.version not in self.crashed,
         )
         return self.replicas[name]
