@@ -12,7 +12,7 @@ import errno
 import socket
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from adapters.haproxy_config import SERVER_OPTIONS, SLOTS, WEIGHT
 from adapters.haproxy_folder import Folder
 from adapters.haproxy_log import LogStream
 from adapters.haproxy_runtime import Place, Running, Runtime
+from domain.environment.orphans import Belonging
 from domain.errors import Conflict, Invalid, Rejected, ReleaseError, Unavailable
 from domain.ports import Samples
 from domain.release.route import Route
@@ -82,6 +83,17 @@ class HAProxy:
         if candidate not in SLOTS:
             raise Invalid(f"{candidate!r} is not a slot of {route.name}", "say blue or green")
         return LogStream(route, candidate)
+
+    def belongings(self) -> tuple[Belonging, ...]:
+        """List every route that was ever applied and not forgotten."""
+        return tuple(Belonging(kind="route", id=name, name=name) for name in self._folder.names())
+
+    def discard(self, belonging: Belonging, token: int) -> bool:
+        """Close a route for good; False when it is a newer owner's."""
+        with suppress(Conflict):
+            self.forget(belonging.id, token)
+            return True
+        return False
 
     def forget(self, name: str, token: int) -> None:  # noqa: ARG002  # kept in the folder next
         """Close a route for good; nothing happens when there is none."""

@@ -33,6 +33,10 @@ class Folder:
         path = self._wish(route)
         return Route.model_validate_json(path.read_text()) if path.exists() else None
 
+    def names(self) -> list[str]:
+        """Name every route that there is a wish for."""
+        return sorted(path.name.removesuffix(".json") for path in self.root.glob("routes/[!.]*.json"))
+
     def record(self, route: str, wish: Route | None) -> None:
         """Write one wish, or withdraw it, and render; call it holding `alone("render")`."""
         if wish is None:

@@ -51,10 +51,10 @@ SAYS_SOMETHING = {"domain/release/service.py"}  # Service is the noun: what is r
 LONGEST = {"flows": 80, "tasks": 60, "domain": 250, "config": 250, "ledger": 220, "adapters": 220, "tests": 250}
 LONGEST_FUNCTION = 40
 LONGER = {  # file: (lines at most, why it is better in one piece)
-    "adapters/haproxy.py": (240, "a change of route is one story: open, join, shift, part"),
+    "adapters/haproxy.py": (250, "a change of route is one story: open, join, shift, part"),
     "adapters/postgres_catalog.py": (240, "a third is SQL: what makes two schemas the same"),
     "adapters/postgres_migrate.py": (300, "a migration that was cut off, and how it is taken up again"),
-    "domain/ports.py": (350, "every port on one page, each method with its promises; Protocols have no bodies"),
+    "domain/ports.py": (370, "every port on one page, each method with its promises; Protocols have no bodies"),
     "flows/hold.py": (105, "two leases, kept alive, parked and given back by the same rules"),
     "flows/recover.py": (110, "what is decided about a lost release, and what is then done"),
     "flows/ramp.py": (100, "one share of traffic after the other, and what is put up before the first"),
@@ -71,8 +71,10 @@ LONGER = {  # file: (lines at most, why it is better in one piece)
         780,
         "one contract, then locks, crashes and damaged backups on a real PostgreSQL",
     ),
+    "tests/adapters/test_keepers.py": (370, "one contract over every product that keeps things, and each one's own"),
     "tests/adapters/test_router.py": (560, "one contract, then what only real traffic can show"),
     "tests/adapters/test_secrets.py": (270, "one contract over three kinds of reference, and the mask over the log"),
+    "tests/adapters/test_store.py": (260, "one contract over three stores, then what each of them can lose"),
     "tests/adapters/test_workload.py": (420, "one contract, then what only a real engine can show"),
     "tests/domain/test_drift.py": (370, "one scene, changed on every plane, and then on all of them at once"),
     "tests/end_to_end/test_line.py": (300, "one shop's life in order: each story starts where the last one ended"),
