@@ -124,7 +124,7 @@ class MemoryDatabase:
         with self._answering():
             if any(it.id == belonging.id and it.in_use for it in self.scratches):
                 return False
-            self.scratches = [it for it in self.scratches if it.id != belonging.id]
+            self.scratches[:] = [it for it in self.scratches if it.id != belonging.id]
             return True
 
     def _run(self, step: Migration) -> None:
