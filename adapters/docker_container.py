@@ -4,9 +4,8 @@ import io
 import re
 import tarfile
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, cast, get_args
 
-from domain.canonical import sha256
 from domain.errors import Invalid
 from domain.ports import Secrets
 from domain.release.artifact import Deployment, Replica
@@ -14,6 +13,8 @@ from domain.release.route import Slot
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET = "secret://"
+_NUMBERS = ("interlock.token", "interlock.port")
+_WORDS = tuple(f"interlock.{name}" for name in ("service", "environment", "release", "version", "slot", "config"))
 Row = Mapping[str, Any]
 
 
@@ -28,7 +29,7 @@ def labels(deployment: Deployment, stack: str) -> dict[str, str]:
         "slot": deployment.slot,
         "token": str(deployment.token),
         "port": str(deployment.runtime.port),
-        "config": sha256([deployment.config, deployment.resources, deployment.runtime.port]),
+        "config": deployment.config_digest,
     }
     return {f"interlock.{name}": value for name, value in known.items()}
 
@@ -72,18 +73,26 @@ def secret_files(deployment: Deployment, secrets: Secrets, user: str) -> bytes |
             content = secrets.resolve(reference).encode()
             file = tarfile.TarInfo(f"run/secrets/{key}")
             file.size = len(content)
-            file.uid, file.mode = (int(owner), 0o400) if owner.isdigit() else (0, 0o444)
+            file.uid, file.mode = (int(owner), 0o400) if owner.isdecimal() else (0, 0o444)
             tar.addfile(file, io.BytesIO(content))
     return packed.getvalue()
 
 
 def same(row: Row, wanted: Mapping[str, str], image: str) -> bool:
-    """Tell whether a listed container is of this release, config and image, and was ever started.
+    """Tell whether a listed container is of this release, slot, config and image, and was ever started.
 
     One that was created and never started may lack its secrets: whoever made it died in between.
     """
-    alike = all(row["Labels"].get(name) == wanted[name] for name in ("interlock.release", "interlock.config"))
+    labels = ("interlock.release", "interlock.slot", "interlock.config")
+    alike = all(row["Labels"].get(label) == wanted[label] for label in labels)
     return alike and row["ImageID"] == image and row["State"] != "created"
+
+
+def is_replica(row: Row) -> bool:
+    """Tell whether a listed container says all that `replica` wants to know; what people label by hand may not."""
+    said = row["Labels"]
+    numbers = all(said.get(label, "").isdecimal() for label in _NUMBERS)
+    return numbers and all(label in said for label in _WORDS) and said["interlock.slot"] in get_args(Slot)
 
 
 def name(row: Row) -> str:
@@ -113,5 +122,6 @@ def replica(row: Row) -> Replica:
         version=said["version"],
         slot=cast(Slot, said["slot"]),
         token=token(row),
+        config_digest=said["config"],
         running=row["State"] == "running",
     )

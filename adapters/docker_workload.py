@@ -162,7 +162,8 @@ class DockerWorkload:
         wanted = {"stack": self._stack, "service": service, "environment": environment}
         filters = {"label": [f"interlock.{name}={value}" for name, value in wanted.items()]}
         rows: list[Row] = self._engine.api.containers(all=True, filters=filters)
-        return sorted((row for row in rows if _CHECK not in row["Labels"]), key=container.name)
+        replicas = (row for row in rows if _CHECK not in row["Labels"] and container.is_replica(row))
+        return sorted(replicas, key=container.name)
 
     def _image(self, artifact: Artifact) -> Row:
         """Have the image on the engine, by digest. Raises Conflict when it is another one or the registry lost it."""

@@ -1,6 +1,7 @@
 """Evidence and backups in a folder of this machine."""
 
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
@@ -11,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from domain.environment.orphans import Belonging
 from domain.errors import Conflict, Invalid, ReleaseError, Unavailable
 
 _INCOMING = ".incoming"  # on the same file system, and never a key: no part of a key may start with a dot
@@ -64,16 +66,36 @@ class Folder:
         found = (path.relative_to(self._root).as_posix() for path in near.rglob("*") if path.is_file())
         return iter(sorted(key for key in found if key.startswith(prefix) and not key.startswith(".")))
 
+    def belongings(self) -> tuple[Belonging, ...]:
+        """List unfinished writes; one is in use while its writer lives and holds its lock."""
+        found = []
+        for path in sorted((self._root / _INCOMING).glob("*")):
+            with suppress(FileNotFoundError), path.open("rb") as part:
+                name, age = path.name, time.time() - path.stat().st_mtime
+                found.append(
+                    Belonging(kind="object", id=name, name=f"{_INCOMING}/{name}", age=age, in_use=not _locked(part))
+                )
+        return tuple(found)
+
+    def discard(self, belonging: Belonging, _token: int) -> bool:
+        """Remove an unfinished write; False while its writer lives."""
+        path = self._root / _INCOMING / Path(belonging.id).name
+        with suppress(FileNotFoundError), path.open("rb") as part:
+            if not _locked(part):
+                return False
+            path.unlink()
+        return True
+
     def _receive(self, chunks: Iterable[bytes]) -> tuple[Path, str]:
         """Write chunks to a new file and flush it to the disk; nothing stays when that fails."""
         incoming = self._root / _INCOMING
         incoming.mkdir(parents=True, exist_ok=True)
-        for old in incoming.iterdir():
-            with suppress(FileNotFoundError):
-                if old.stat().st_mtime < time.time() - _ABANDONED:
-                    old.unlink()
+        for part in self.belongings():
+            if part.age > _ABANDONED:
+                self.discard(part, 0)
         sha256 = hashlib.sha256()
         with tempfile.NamedTemporaryFile(dir=incoming, delete=False) as out:  # mode 0600
+            fcntl.flock(out, fcntl.LOCK_EX)  # gone with this process: whoever gets it knows that nobody writes any more
             try:
                 for chunk in chunks:
                     sha256.update(chunk)
@@ -108,6 +130,15 @@ def digest(chunks: Iterable[bytes]) -> str:
     for chunk in chunks:
         sha256.update(chunk)
     return sha256.hexdigest()
+
+
+def _locked(part: IO[bytes]) -> bool:
+    """Take a file's lock for a moment; False when its writer has it."""
+    try:
+        fcntl.flock(part, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _place(part: Path, path: Path, sha256: str) -> str:

@@ -10,7 +10,7 @@ has nothing to take back but those.
 How an owner who lost his lease in the middle of this is kept from harm is told in haproxy_turn.
 """
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from adapters import haproxy_config
@@ -19,7 +19,8 @@ from adapters.haproxy_folder import Folder
 from adapters.haproxy_log import LogStream
 from adapters.haproxy_runtime import Runtime
 from adapters.haproxy_turn import Turn
-from domain.errors import Invalid, ReleaseError
+from domain.environment.orphans import Belonging
+from domain.errors import Conflict, Invalid, ReleaseError
 from domain.ports import Samples
 from domain.release.route import Route
 
@@ -77,6 +78,17 @@ class HAProxy:
         if candidate not in SLOTS:
             raise Invalid(f"{candidate!r} is not a slot of {route.name}", "say blue or green")
         return LogStream(route, candidate)
+
+    def belongings(self) -> tuple[Belonging, ...]:
+        """List every route that was ever applied and not forgotten."""
+        return tuple(Belonging(kind="route", id=name, name=name) for name in self._folder.names())
+
+    def discard(self, belonging: Belonging, token: int) -> bool:
+        """Close a route for good; False when it is a newer owner's."""
+        with suppress(Conflict):
+            self.forget(belonging.id, token)
+            return True
+        return False
 
     def forget(self, name: str, token: int) -> None:
         """Close a route for good; nothing happens when there is none. Raises Conflict when a newer owner moved it."""

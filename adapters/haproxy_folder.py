@@ -71,6 +71,10 @@ class Folder:
         """Read the wish that counts for a route."""
         return next((wish for wish in self._wishes() if wish.name == route), None)
 
+    def names(self) -> list[str]:
+        """Name every route that there is a wish for."""
+        return sorted(wish.name for wish in self._wishes())
+
     def record(self, route: str, token: int, wish: Route | None) -> None:
         """Write an owner's wish, or withdraw it, and render; call it holding `rendering`."""
         _write(self._path(route, token), wish.model_dump_json(indent=2) if wish else _WITHDRAWN)

@@ -14,6 +14,7 @@ from psycopg.conninfo import make_conninfo
 from adapters import postgres_backup as archive
 from adapters import postgres_catalog as catalog
 from adapters.postgres_migrate import Migrator, applied
+from domain.environment.orphans import Belonging
 from domain.errors import Invalid, Rejected, Unavailable
 from domain.ports import Secrets
 from domain.schema.backup import Backup, TableDigest
@@ -113,6 +114,17 @@ class Postgres:
                 raise Rejected(
                     "the restored backup is not what was backed up: " + "; ".join(problems), "take a new backup"
                 )
+
+    def belongings(self) -> tuple[Belonging, ...]:
+        """List the scratch databases of its server, whichever database's verification made them."""
+        with self._link(_SHORT) as link:
+            rows = archive.scratches(link)
+        return tuple(Belonging(kind="database", id=n, name=n, age=age, in_use=used) for n, age, used in rows)
+
+    def discard(self, belonging: Belonging, _token: int) -> bool:
+        """Drop a scratch database; False while somebody is connected."""
+        with self._link(_SHORT) as link:
+            return archive.drop(link, belonging.id)
 
     def _dsn(self) -> str:
         return self._secrets.resolve(self._reference)

@@ -26,6 +26,7 @@ PATIENCE = 6 * 3600.0  # seconds that a dump, a restore or a digest may take
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _CHUNK = 1024 * 1024
 _SCRATCH = "interlock_scratch_"
+_NAME = re.compile(f"{_SCRATCH}[0-9]+_[0-9a-f]+")
 _ABANDONED = 3600  # seconds
 # No password here: arguments can be read by every user of the machine. libpq has no environment variable for these.
 _LIVELY = "keepalives_idle=10 keepalives_interval=5 keepalives_count=3 tcp_user_timeout=60000"
@@ -115,16 +116,32 @@ def scratch(link: Link) -> Iterator[str]:
         link.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
 
 
+def scratches(link: Link) -> list[tuple[str, float, bool]]:
+    """List the scratch databases of this server that the role may drop: name, age in seconds, is anybody connected?"""
+    rows = link.execute(
+        "select datname, (extract(epoch from clock_timestamp()) - split_part(datname, '_', 3)::bigint)::float,"
+        " exists (select from pg_stat_activity a where a.datid = d.oid)"
+        " from pg_database d where datname ~ %s and pg_has_role(datdba, 'usage') order by datname",
+        (f"^{_NAME.pattern}$",),
+    )
+    return rows.fetchall()
+
+
+def drop(link: Link, name: str) -> bool:
+    """Drop a scratch database; False when somebody is connected. One that is gone is fine."""
+    if not _NAME.fullmatch(name):
+        return False
+    with suppress(errors.ObjectInUse):
+        link.execute(sql.SQL("drop database if exists {}").format(sql.Identifier(name)))
+        return True
+    return False
+
+
 def sweep(link: Link) -> None:
     """Drop scratch databases older than an hour that nobody is connected to: their verification died."""
-    rows = link.execute(
-        "select datname from pg_database where datname ~ %s"
-        " and split_part(datname, '_', 3)::bigint < extract(epoch from clock_timestamp()) - %s",
-        (f"^{_SCRATCH}[0-9]+_[0-9a-f]+$", _ABANDONED),
-    )
-    for (name,) in rows.fetchall():
-        with suppress(errors.ObjectInUse, errors.InsufficientPrivilege, errors.InvalidCatalogName):
-            link.execute(sql.SQL("drop database {}").format(sql.Identifier(name)))
+    for name, age, connected in scratches(link):
+        if age > _ABANDONED and not connected:
+            drop(link, name)
 
 
 def _create(link: Link, name: str) -> sql.Composed:

@@ -2,8 +2,9 @@
 
 import hashlib
 import io
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from itertools import chain
 from typing import IO, Any
@@ -12,10 +13,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from adapters import aws
 from adapters.folder import checked, digest
+from domain.environment.orphans import Belonging
 from domain.errors import Conflict, Invalid, Unavailable
 from domain.ports import Secrets
 
 _PART = 16 * 1024 * 1024  # S3 allows 10 000 parts: objects up to 156 GiB
+_ABANDONED = 86_400.0  # seconds after which an upload has lost its writer
 _MISSING = {"NoSuchKey", "404", "NotFound"}
 _TAKEN = {"PreconditionFailed", "412"}
 
@@ -85,6 +88,28 @@ class S3:
             )
             found = [item["Key"].removeprefix(self.prefix) for page in pages for item in page.get("Contents", [])]
         return iter(sorted(found))
+
+    def belongings(self) -> tuple[Belonging, ...]:
+        """List uploads in parts that were begun and not ended; nobody can tell whose writer lives, so a day is in use.
+
+        Raises Invalid when the key may not list them (s3:ListBucketMultipartUploads).
+        """
+        with self._explained(self.prefix):
+            pages = self._client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self.bucket, Prefix=self.prefix
+            )
+            begun = [upload for page in pages for upload in page.get("Uploads", [])]
+        ages = [(upload, time.time() - upload["Initiated"].timestamp()) for upload in begun]
+        return tuple(
+            Belonging(kind="object", id=upload["UploadId"], name=upload["Key"], age=age, in_use=age < _ABANDONED)
+            for upload, age in ages
+        )
+
+    def discard(self, belonging: Belonging, _token: int) -> bool:
+        """Give up an upload in parts; its parts are kept and paid for no longer."""
+        with self._explained(belonging.name), suppress(self._client.exceptions.NoSuchUpload):
+            self._client.abort_multipart_upload(Bucket=self.bucket, Key=belonging.name, UploadId=belonging.id)
+        return True
 
     @cached_property
     def _client(self) -> Any:

@@ -168,6 +168,14 @@ class Announced(Value):
     groups: tuple[str, ...]
 
 
+class Cleared(Value):
+    """Something that nobody owned was removed."""
+
+    kind: Literal["cleared"] = "cleared"
+    what: str
+    reason: str
+
+
 Fact = Annotated[
     Opened
     | Planned
@@ -185,7 +193,8 @@ Fact = Annotated[
     | Looked
     | Judged
     | NowServing
-    | Announced,
+    | Announced
+    | Cleared,
     Field(discriminator="kind"),
 ]
 FACT: TypeAdapter[Fact] = TypeAdapter(Fact)

@@ -11,6 +11,7 @@ from typing import IO, Protocol
 
 from domain.canary.tick import Tick
 from domain.chain import Checkpoint, Row
+from domain.environment.orphans import Belonging
 from domain.facts import Entry, Fact
 from domain.lease import Lease
 from domain.post import Notice
@@ -60,7 +61,22 @@ class Source(Protocol):
         ...
 
 
-class Builder(Protocol):
+class Keeper(Protocol):
+    """A product that keeps things in our name."""
+
+    def belongings(self) -> tuple[Belonging, ...]:
+        """List all of them, whoever they belong to; nothing without a label or a name of ours."""
+        ...
+
+    def discard(self, belonging: Belonging, token: int, /) -> bool:
+        """Remove one; False when it is in use, a newer owner's, or no longer what it was. One that is gone is fine.
+
+        `token` is 0 where no lease guards it.
+        """
+        ...
+
+
+class Builder(Keeper, Protocol):
     """The engine that builds images and hands them to the registry."""
 
     def build(self, recipe: Recipe, context: bytes) -> Image:
@@ -91,7 +107,7 @@ class Registry(Protocol):
         ...
 
 
-class Workload(Protocol):
+class Workload(Keeper, Protocol):
     """Where replicas run."""
 
     def start(self, deployment: Deployment) -> tuple[Replica, ...]:
@@ -134,7 +150,7 @@ class Probe(Protocol):
         ...
 
 
-class Router(Protocol):
+class Router(Keeper, Protocol):
     """Traffic."""
 
     def apply(self, route: Route, token: int) -> None:
@@ -164,7 +180,7 @@ class Samples(Protocol):
         ...
 
 
-class Database(Protocol):
+class Database(Keeper, Protocol):
     """One service's database in one environment."""
 
     def fingerprint(self) -> str:
@@ -199,7 +215,7 @@ class Database(Protocol):
         ...
 
 
-class Store(Protocol):
+class Store(Keeper, Protocol):
     """A place for evidence, backups and checkpoints: write once, read by key."""
 
     def put(self, key: str, chunks: Iterable[bytes]) -> str:

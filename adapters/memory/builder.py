@@ -6,6 +6,7 @@ import tarfile
 from collections.abc import Mapping, MutableMapping
 
 from domain.canonical import sha256
+from domain.environment.orphans import Belonging
 from domain.errors import Invalid, Rejected
 from domain.release.artifact import Artifact, Image, Recipe
 
@@ -39,6 +40,24 @@ class MemoryBuilder:
         """Find the newest image that carries all these labels."""
         fits = [image for image, has in self._built.items() if labels.items() <= has.items()]
         return Image(id=fits[-1]) if fits else None
+
+    def belongings(self) -> tuple[Belonging, ...]:
+        """List the images."""
+        return tuple(
+            Belonging(
+                kind="image",
+                id=image,
+                name=image[:19],
+                service=labels["interlock.service"],
+                release=labels.get("interlock.build", ""),
+            )
+            for image, labels in self._built.items()
+        )
+
+    def discard(self, belonging: Belonging, _token: int) -> bool:
+        """Forget an image."""
+        self._built.pop(belonging.id, None)
+        return True
 
     def push(self, image: Image, repository: str, tag: str) -> str:
         """Publish under a tag; the digest depends on the image only."""

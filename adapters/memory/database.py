@@ -11,6 +11,7 @@ from typing import IO
 import zstandard
 
 from adapters import postgres_script as script
+from domain.environment.orphans import Belonging
 from domain.errors import Conflict, Rejected, Unavailable
 from domain.schema.backup import Backup, TableDigest
 from domain.schema.migration import Applied, Migration
@@ -22,12 +23,13 @@ class MemoryDatabase:
     """Runs the SQL that SQLite and PostgreSQL share.
 
     While `holder` names somebody, every lock is theirs and a migration spends its budget at once; while `down` is
-    True nothing answers.
+    True nothing answers. `scratches`: scratch databases that verifications left behind.
     """
 
     def __init__(self) -> None:
         self.holder = ""
         self.down = False
+        self.scratches: list[Belonging] = []
         self._applied: dict[int, Applied] = {}
         self._token = 0
         self._link = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
@@ -111,6 +113,19 @@ class MemoryDatabase:
         problems += ["the schema"] if schema != backup.fingerprint else []
         if problems:
             raise Rejected(f"the restored backup differs in: {', '.join(problems)}", "take a new backup")
+
+    def belongings(self) -> tuple[Belonging, ...]:
+        """List the scratch databases."""
+        with self._answering():
+            return tuple(self.scratches)
+
+    def discard(self, belonging: Belonging, _token: int) -> bool:
+        """Forget a scratch database; False while it is in use."""
+        with self._answering():
+            if any(it.id == belonging.id and it.in_use for it in self.scratches):
+                return False
+            self.scratches[:] = [it for it in self.scratches if it.id != belonging.id]
+            return True
 
     def _run(self, step: Migration) -> None:
         self._link.execute("begin immediate")

@@ -1,9 +1,10 @@
 """A router and its measurements in memory."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from domain.canary.tick import Tick
+from domain.environment.orphans import Belonging
 from domain.errors import Conflict, Invalid, Rejected, Unavailable
 from domain.release.route import Endpoint, Route, Slot
 
@@ -55,6 +56,18 @@ class MemoryRouter:
         """Report the route; endpoints in order of name."""
         self._answer()
         return self._routes.get(name)
+
+    def belongings(self) -> tuple[Belonging, ...]:
+        """List every route."""
+        self._answer()
+        return tuple(Belonging(kind="route", id=name, name=name) for name in sorted(self._routes))
+
+    def discard(self, belonging: Belonging, token: int) -> bool:
+        """Close a route for good; False when it is a newer owner's."""
+        with suppress(Conflict):
+            self.forget(belonging.id, token)
+            return True
+        return False
 
     def forget(self, name: str, token: int) -> None:
         """Close a route for good; nothing happens when there is none."""

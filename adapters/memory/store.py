@@ -8,13 +8,15 @@ from contextlib import contextmanager
 from typing import IO
 
 from adapters.folder import checked
+from domain.environment.orphans import Belonging
 from domain.errors import Conflict, Invalid
 
 
 class MemoryStore:
-    """Objects live as long as this value."""
+    """Objects live as long as this value; `unfinished` are writes that broke off half-way."""
 
     def __init__(self) -> None:
+        self.unfinished: list[Belonging] = []
         self._objects: dict[str, bytes] = {}
         self._lock = threading.Lock()
 
@@ -38,3 +40,14 @@ class MemoryStore:
     def keys(self, prefix: str) -> Iterator[str]:
         """List keys with a prefix, in order."""
         return iter(sorted(key for key in self._objects if key.startswith(prefix)))
+
+    def belongings(self) -> tuple[Belonging, ...]:
+        """List unfinished writes."""
+        return tuple(self.unfinished)
+
+    def discard(self, belonging: Belonging, _token: int) -> bool:
+        """Forget an unfinished write; False while it is in use."""
+        if any(it.id == belonging.id and it.in_use for it in self.unfinished):
+            return False
+        self.unfinished = [it for it in self.unfinished if it.id != belonging.id]
+        return True

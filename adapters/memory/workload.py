@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from adapters.memory.probe import NOWHERE
-from domain.canonical import sha256
+from domain.environment.orphans import Belonging
 from domain.errors import Conflict, Rejected
 from domain.ports import Secrets
 from domain.release.artifact import CommandResult, Deployment, Replica
@@ -14,7 +14,7 @@ class MemoryWorkload:
 
     `never_ready`: they run where a MemoryProbe never gets an answer; `crashed`: they stopped at once; `silent`: they
     log nothing. `exit_codes`: command → what it ends with (0 when not named), None: it never ends.
-    `ran`: every (environment, version, command) that was run, in order.
+    `ran`: every (environment, version, command) that was run, in order. `leftovers`: whatever else the engine keeps.
     """
 
     def __init__(self, secrets: Secrets | None = None) -> None:
@@ -24,8 +24,8 @@ class MemoryWorkload:
         self.silent: set[str] = set()
         self.exit_codes: dict[tuple[str, ...], int | None] = {}
         self.ran: list[tuple[str, str, tuple[str, ...]]] = []
+        self.leftovers: list[Belonging] = []
         self._secrets = secrets
-        self._settings: dict[str, str] = {}
         self._tokens: dict[tuple[str, str], int] = {}
         self._started = 0
 
@@ -65,6 +65,21 @@ class MemoryWorkload:
             raise Rejected(f"`{' '.join(command)}` was not done after {timeout:g} s", "raise its timeout, or mend it")
         return CommandResult(exit_code=code, output=f"{' '.join(command)}: {code}\n")
 
+    def belongings(self) -> tuple[Belonging, ...]:
+        """List replicas and leftovers."""
+        return (*map(_container, self.replicas.values()), *self.leftovers)
+
+    def discard(self, belonging: Belonging, token: int) -> bool:
+        """Forget it; False while it is in use, or when it is a newer owner's."""
+        for leftover in [it for it in self.leftovers if it.id == belonging.id]:
+            if leftover.in_use:
+                return False
+            self.leftovers.remove(leftover)
+        if any(it.id == belonging.id and it.token > token for it in self.replicas.values()):
+            return False
+        self.replicas = {name: it for name, it in self.replicas.items() if it.id != belonging.id}
+        return True
+
     def _claim(self, service: str, environment: str, token: int) -> None:
         if (newest := self._tokens.get((service, environment), 0)) > token:
             names = ", ".join(replica.name for replica in self.running(service, environment)) or service
@@ -72,14 +87,13 @@ class MemoryWorkload:
         self._tokens[service, environment] = token
 
     def _bring_up(self, name: str, deployment: Deployment) -> Replica:
-        settings = sha256([deployment.release, deployment.config, deployment.resources, deployment.runtime.port])
+        wanted = (deployment.release, deployment.slot, deployment.artifact.image, deployment.config_digest)
         there = self.replicas.get(name)
-        if there and there.image == deployment.artifact.image and self._settings[name] == settings:
+        if there and (there.release, there.slot, there.image, there.config_digest) == wanted:
             self.replicas[name] = there.model_copy(update={"running": deployment.version not in self.crashed})
             return self.replicas[name]
         self._started += 1
         reachable = f"10.0.{self._started // 250}.{self._started % 250 + 1}"
-        self._settings[name] = settings
         self.replicas[name] = Replica(
             id=f"{name}#{self._started}",
             name=name,
@@ -92,6 +106,12 @@ class MemoryWorkload:
             version=deployment.version,
             slot=deployment.slot,
             token=deployment.token,
+            config_digest=deployment.config_digest,
             running=deployment.version not in self.crashed,
         )
         return self.replicas[name]
+
+
+def _container(it: Replica) -> Belonging:
+    known = it.model_dump(include={"id", "name", "service", "environment", "release", "address"})
+    return Belonging(kind="container", **known)

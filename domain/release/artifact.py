@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from domain.canonical import sha256
 from domain.environment.profile import Resources
 from domain.release.route import Slot
 from domain.release.service import Runtime
@@ -65,6 +66,11 @@ class Deployment(Value):
     config: dict[str, str]
     token: int = Field(default=0, exclude=True, description="fencing token; not part of what the deployment is")
 
+    @property
+    def config_digest(self) -> str:
+        """Name by content what a replica is started with besides its image: 64 hex digits, and its config label."""
+        return sha256([self.config, self.resources, self.runtime.port])
+
 
 class Replica(Value):
     """A container that runs or ran."""
@@ -80,6 +86,9 @@ class Replica(Value):
     version: str
     slot: Slot
     token: int
+    config_digest: str = Field(
+        default="", description="Deployment.config_digest it was started with; empty: not recorded"
+    )
     running: bool = True
 
 

@@ -73,6 +73,8 @@ def sentence(fact: Fact) -> str | None:  # noqa: PLR0911, PLR0912  # one line pe
             return f"{deployment.version} serves from slot {deployment.slot} ({fact.settled.way})"
         case "announced":
             return f"told {', '.join(fact.groups)}: {fact.occasion}"
+        case "cleared":
+            return f"removed {fact.what}: {fact.reason}"
     return None
 
 

@@ -10,13 +10,15 @@ from domain.value import Value
 
 
 class Standing(Value):
-    """One service in one environment: replicas per slot, traffic, schema, and what settled before."""
+    """One service in one environment: replicas per slot, traffic, schema, what settled before, the highest token."""
 
     route: Route | None = None
     blue: Deployed | None = None
     green: Deployed | None = None
     fingerprint: str | None = None
+    migrations: tuple[int, ...] = ()
     settled: tuple[Settled, ...] = ()
+    token: int = 0
 
     def slot(self, slot: Slot) -> Deployed | None:
         """Tell what was deployed into a slot and not retired since."""
@@ -32,6 +34,7 @@ def fold(entries: Iterable[Entry]) -> Standing:
     """Fold the entries of one service and environment, in order."""
     standing = Standing()
     for entry in entries:
+        standing = standing.model_copy(update={"token": max(standing.token, entry.token)})
         match entry.fact:
             case NowServing(settled=settled):
                 standing = standing.model_copy(update={"settled": (*standing.settled, settled)})
@@ -49,5 +52,6 @@ def _effect(standing: Standing, outcome: Value) -> Standing:
         case Retired():
             return standing.model_copy(update={"route": outcome.route, outcome.slot: None})
         case Migrated() if outcome.after:
-            return standing.model_copy(update={"fingerprint": outcome.after})
+            numbers = {*standing.migrations, *(row.number for row in outcome.applied)}
+            return standing.model_copy(update={"fingerprint": outcome.after, "migrations": tuple(sorted(numbers))})
     return standing

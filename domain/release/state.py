@@ -22,7 +22,7 @@ NEXT: Mapping[Phase, frozenset[Phase]] = {
 }
 FIRST: frozenset[Phase] = frozenset({"planned", "aborted"})
 OVER: frozenset[Phase] = frozenset({"released", "rolled back", "aborted"})
-_CHANGING: frozenset[Phase] = frozenset({"deploying", "baking", "rolling back", "stuck"})
+CHANGING: frozenset[Phase] = frozenset({"deploying", "baking", "rolling back", "stuck"})
 
 
 def insist_legal(history: Sequence[Fact], fact: Fact) -> None:
@@ -87,4 +87,4 @@ def _change(entry: Entry) -> dict[str, str]:
 def changing(entries: Iterable[Entry], environment: str) -> str | None:
     """Find the release that is changing an environment just now, or got stuck in it."""
     states = fold(entries).values()
-    return next((s.release for s in states if s.phase in _CHANGING and s.environment == environment), None)
+    return next((s.release for s in states if s.phase in CHANGING and s.environment == environment), None)

@@ -215,6 +215,25 @@ class TestS3:
             s3(server).put("a", breaks_off())
         assert not client(server).list_multipart_uploads(Bucket="evidence").get("Uploads")
 
+    def test_an_upload_that_nobody_ended_is_kept_for_a_day_and_can_be_given_up(
+        self, server: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = s3(server)
+        where = {"Bucket": "evidence", "Key": f"{store.prefix}backups/one"}
+        upload = client(server).create_multipart_upload(**where)["UploadId"]
+        theirs = client(server).create_multipart_upload(Bucket="evidence", Key="another/one")["UploadId"]
+        [found] = store.belongings()
+        assert (found.id, found.name, found.in_use) == (upload, where["Key"], True)
+        monkeypatch.setattr("adapters.s3._ABANDONED", 0.0)
+        [found] = store.belongings()
+        assert not found.in_use
+        assert store.discard(found, 0)
+        assert store.belongings() == ()
+        assert store.discard(found, 0)
+        left = client(server).list_multipart_uploads(Bucket="evidence")["Uploads"]
+        assert [it["UploadId"] for it in left] == [theirs]
+        client(server).abort_multipart_upload(Bucket="evidence", Key="another/one", UploadId=theirs)
+
     def test_the_hash_is_kept_beside_a_small_object(self, server: str) -> None:
         store = s3(server)
         sha256 = store.put("a", [b"plan"])

@@ -169,8 +169,10 @@ def said_by(address: str) -> dict[str, Any]:
 
 
 def test_a_deployment_starts_its_replicas_and_they_are_listed(place: Place, environment: str) -> None:
-    started = place.workload.start(place.deployment(environment, replicas=2))
+    wanted = place.deployment(environment, replicas=2)
+    started = place.workload.start(wanted)
     assert place.workload.running("shop", environment) == started
+    assert {replica.config_digest for replica in started} == {wanted.config_digest}
     assert [replica.name.rsplit("-", 3)[1:] for replica in started] == [[environment, "blue", i] for i in ("0", "1")]
     for replica in started:
         assert (replica.image, replica.version, replica.slot) == (place.artifact.image, "1.0.0", "blue")
@@ -318,6 +320,18 @@ def test_a_container_whose_maker_died_before_its_secrets_arrived_is_made_again(
     (replica,) = published.docker.start(wanted)
     assert replica.id != half
     assert said_by(replica.address)["secrets"] == {"PASSWORD_FILE": "hunter2-hunter2"}
+
+
+@pytest.mark.real
+def test_a_container_that_somebody_labelled_by_hand_is_no_replica_unless_it_says_everything(
+    published: Published, environment: str
+) -> None:
+    known = {"stack": published.stack, "service": "shop", "environment": environment, "slot": "red"}
+    labels = {f"interlock.{name}": value for name, value in known.items()}
+    published.api.create_container(image=published.artifact.image, labels=labels)
+    assert published.docker.running("shop", environment) == ()
+    wanted = Place(published.docker, published.artifact).deployment(environment)
+    assert published.docker.start(wanted) == published.docker.running("shop", environment)
 
 
 @pytest.mark.real

@@ -1,0 +1,119 @@
+"""Everything on a Docker Engine that carries a stack's label: containers, networks, volumes, images."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from docker.errors import APIError, NotFound
+
+from adapters.docker_engine import Engine, speaking
+from domain.environment.orphans import Belonging, Kind
+
+_GRACE = 2  # seconds between SIGTERM and SIGKILL: nobody sends requests to what nobody owns
+
+
+class DockerKeeper:
+    """The Keeper port on one engine: what carries the label `interlock.stack=<stack>`, and nothing else."""
+
+    def __init__(self, engine: Engine, stack: str) -> None:
+        self._engine = engine
+        self._stack = stack
+        self._labelled = {"label": f"interlock.stack={stack}"}
+
+    def belongings(self) -> tuple[Belonging, ...]:
+        """List them; in use is a network with containers attached, a volume or image that any container has."""
+        with speaking(f"listing what belongs to {self._stack}"):
+            return (*self._containers(), *self._networks(), *self._volumes(), *self._images())
+
+    def discard(self, belonging: Belonging, token: int) -> bool:
+        """Remove one, an image with the untagged layers that it alone was built on.
+
+        The label is looked at again: a name may be another thing's by now. False, too, when the engine says no.
+        """
+        look, remove = self._ways[belonging.kind]
+        with speaking(f"removing {belonging.says}"):
+            try:
+                said = _labels(look(belonging.id))
+                if said.get("interlock.stack") != self._stack or _token(said) > token:
+                    return False
+                if belonging.kind == "image" and self._has("ancestor", belonging.id):
+                    return False  # by force it would go from under a stopped container
+                remove(belonging.id)
+            except NotFound:
+                return True
+            except APIError as error:
+                if error.status_code in (403, 409):  # in use: somebody was quicker
+                    return False
+                raise
+        return True
+
+    @property
+    def _ways(self) -> Mapping[Kind, tuple[Callable[[str], Any], Callable[[str], Any]]]:
+        api = self._engine.api
+        return {
+            "container": (api.inspect_container, self._remove_container),
+            "network": (api.inspect_network, api.remove_network),
+            "volume": (api.inspect_volume, api.remove_volume),
+            "image": (api.inspect_image, self._remove_image),
+        }
+
+    def _containers(self) -> Iterator[Belonging]:
+        """Whoever runs our image by hand inherits its labels: the environment is on what we start, and on no image."""
+        labels = [f"interlock.stack={self._stack}", "interlock.environment"]
+        for row in self._engine.api.containers(all=True, filters={"label": labels}):
+            networks = (row.get("NetworkSettings") or {}).get("Networks") or {}
+            address = next((network["IPAddress"] for network in networks.values()), "")
+            known = _owner(row["Labels"]) | {"address": address, "age": time.time() - row["Created"]}
+            yield Belonging(kind="container", id=row["Id"], name=row["Names"][0].lstrip("/"), **known)
+
+    def _networks(self) -> Iterator[Belonging]:
+        for row in self._engine.api.networks(filters=self._labelled):
+            attached = self._engine.api.inspect_network(row["Id"]).get("Containers") or {}
+            known = _owner(row["Labels"]) | {"age": _since(row["Created"]), "in_use": bool(attached)}
+            yield Belonging(kind="network", id=row["Id"], name=row["Name"], **known)
+
+    def _volumes(self) -> Iterator[Belonging]:
+        for row in self._engine.api.volumes(filters=self._labelled)["Volumes"] or []:
+            used = self._has("volume", row["Name"])
+            known = _owner(row["Labels"]) | {"age": _since(row["CreatedAt"]), "in_use": used}
+            yield Belonging(kind="volume", id=row["Name"], name=row["Name"], **known)
+
+    def _images(self) -> Iterator[Belonging]:
+        for row in self._engine.api.images(filters=self._labelled):
+            used = self._has("ancestor", row["Id"])
+            known = _owner(row["Labels"]) | {"age": time.time() - row["Created"], "in_use": used}
+            tags = [tag for tag in row["RepoTags"] or [] if tag != "<none>:<none>"]
+            yield Belonging(kind="image", id=row["Id"], name=tags[0] if tags else row["Id"][:19], **known)
+
+    def _has(self, what: str, which: str) -> bool:
+        """Tell whether any container, whosever it is and stopped ones included, has a volume or an image."""
+        return bool(self._engine.api.containers(all=True, quiet=True, filters={what: which}))
+
+    def _remove_container(self, made: str) -> None:
+        self._engine.api.stop(made, timeout=_GRACE)
+        self._engine.api.remove_container(made, force=True, v=True)
+
+    def _remove_image(self, image: str) -> None:
+        self._engine.api.remove_image(image, force=True)  # it may have several tags
+
+
+def _owner(labels: Mapping[str, str]) -> dict[str, Any]:
+    """Read whose it is; images name their release under `build`."""
+    said = {name: labels.get(f"interlock.{name}", "") for name in ("service", "environment", "release", "build")}
+    built = said.pop("build")
+    return said | {"release": said["release"] or built}
+
+
+def _labels(seen: Mapping[str, Any]) -> Mapping[str, str]:
+    """Find the labels of what was inspected: containers and images have them inside Config."""
+    return (seen.get("Config") or seen).get("Labels") or {}
+
+
+def _token(labels: Mapping[str, str]) -> int:
+    said = labels.get("interlock.token", "")
+    return int(said) if said.isdecimal() else 0
+
+
+def _since(created: str) -> float:
+    return time.time() - datetime.fromisoformat(created).timestamp()
