@@ -115,7 +115,9 @@ class Fault:
         """Tell what kind of version makes the step do something: published already, new, or with a migration."""
         if self.story == "release" and self.point.verb in ("back_up", "migrate"):
             return "migrating"
-        if self.story == "release" and (self.point.verb in ("build", "publish") or (self.point.name, self.point.nth) == ("check", 1)):
+        if self.story == "release" and (
+            self.point.verb in ("build", "publish") or (self.point.name, self.point.nth) == ("check", 1)
+        ):
             return "fresh"
         return "known"
 

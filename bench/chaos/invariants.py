@@ -6,11 +6,12 @@ Each invariant is a function from the evidence to what is wrong, one sentence fo
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from bench.chaos.watch import Effect
 from bench.chaos.world import OVER, ROUTE, Container, Row, World, phases
 
-_PARTS = ("opened", "planned")
+_ENDS = {"released": "succeeded", "rolled back": "rolled back", "aborted": "aborted", "stuck": "needs a person"}
 _AGAIN = frozenset({"rolling back", "stuck", "awaiting approval"})
 
 
@@ -35,7 +36,6 @@ class Evidence:
     after: World
     candidate: Candidate
     rows: Sequence[Row]
-    known: frozenset[str]
     effects: Sequence[Effect] = ()
     shares: Sequence[int] = ()
     acknowledged: frozenset[str] = frozenset()
@@ -100,14 +100,14 @@ def _schema_fits(evidence: Evidence) -> Iterator[str]:
     """Expanded or not; a rollback leaves expand steps in place on purpose, but the new version needs them."""
     before, after, new = evidence.before.schema, evidence.after.schema, evidence.candidate
     added = after.columns - before.columns
-    if before.columns - after.columns or added not in (frozenset(), new.columns):
+    if before.columns - after.columns or added - new.columns:
         yield f"the schema changed by {sorted(before.columns ^ after.columns)}, {sorted(new.columns)} was meant"
     if not added and after.fingerprint != before.fingerprint:
         yield "the schema has the columns of before, and another fingerprint"
     if evidence.after.version == new.version != evidence.before.version and not new.columns <= after.columns:
         yield f"{new.version} serves without {sorted(new.columns - after.columns)}"
     rows = after.migrated.keys() - before.migrated.keys()
-    if bool(added) != bool(rows) or rows - new.migrations:
+    if len(added) != len(rows) or rows - new.migrations:
         yield f"columns {sorted(added)} came with the migrations {sorted(rows)}"
     if unfinished := {number: state for number, state in after.migrated.items() if state != "applied"}:
         yield f"migrations are left behind: {unfinished}"
@@ -120,16 +120,21 @@ def no_order_is_lost(evidence: Evidence) -> Iterator[str]:
 
 
 def effects_happen_once(evidence: Evidence) -> Iterator[str]:
-    """A replica is created and started once for a release, an image is pushed once."""
-    for (what, name, release), count in Counter((e.what, e.name, e.release) for e in evidence.effects).items():
-        if count > 1 and not (what == "start" and evidence.engine_died):
-            yield f"{what} {name} happened {count} times" + f" for {release}" * bool(release)
+    """A replica is started once for a release, an image is pushed once.
+
+    A container that was created and never started is replaced on purpose, because it may lack its secrets.
+    """
+    for effect, count in Counter(evidence.effects).items():
+        if count > 1 and effect.what != "create" and not (effect.what == "start" and evidence.engine_died):
+            yield f"{effect.what} {effect.name} happened {count} times" + f" for {effect.release}" * bool(
+                effect.release
+            )
 
 
 def traffic_turns_once(evidence: Evidence) -> Iterator[str]:
     """Traffic moves towards the candidate, and perhaps back; it never sets out again."""
-    steps = [b - a for a, b in zip(evidence.shares, evidence.shares[1:], strict=False)]
-    if sum((a > 0) != (b > 0) for a, b in zip(steps, steps[1:], strict=False)) > 1:
+    steps = [b - a for a, b in pairwise(evidence.shares)]
+    if sum((a > 0) != (b > 0) for a, b in pairwise(steps)) > 1:
         yield f"green's share went {' → '.join(str(share) for share in evidence.shares)}"
 
 
@@ -207,6 +212,14 @@ def leases_are_free_or_parked(evidence: Evidence) -> Iterator[str]:
             yield f"{release} is still {phase or 'opened'}"
 
 
+def everybody_is_told(evidence: Evidence) -> Iterator[str]:
+    """Whoever was told that a release started is told how it ended."""
+    told = {(row["release"], row["fact"]["occasion"]) for row in evidence.rows if row["kind"] == "announced"}
+    for release, phase in phases(evidence.rows).items():
+        if (release, "started") in told and (release, _ENDS.get(phase, "started")) not in told:
+            yield f"{release} is {phase}, and nobody was told"
+
+
 def customers_notice_nothing(evidence: Evidence) -> Iterator[str]:
     """Where the fault is on no way that requests take, none fails."""
     if evidence.unnoticed and evidence.failures:
@@ -231,6 +244,7 @@ INVARIANTS: Mapping[str, Invariant] = {
         old_tokens_write_nothing,
         nothing_is_left_behind,
         leases_are_free_or_parked,
+        everybody_is_told,
         customers_notice_nothing,
     )
 }

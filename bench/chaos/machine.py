@@ -45,7 +45,8 @@ def run_inside(module: str, arguments: Sequence[str]) -> int:
     python = [sys.executable, "-m", module, str(folder), *arguments]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(_HIDDEN)}
     try:
-        return subprocess.run([*_NEW, "bash", "-c", _BOOT, str(folder), *python], cwd=HOUSE, env=environment).returncode
+        command = [*_NEW, "bash", "-c", _BOOT, str(folder), *python]
+        return subprocess.run(command, cwd=HOUSE, env=environment, check=False).returncode
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -53,17 +53,26 @@ class WiredStack(Stack):
         return {**super().environment(), "PREFECT_API_URL": f"http://127.0.0.1:{_LINKED['prefect']}/api"}
 
 
+def _quietly(_: str) -> None:
+    """Say nothing: a stack is started again and again."""
+
+
 @dataclass
 class Scene:
     """One stack in `folder`, from `open` to `close`."""
 
     folder: Path
-    say: Callable[[str], None]
+    say: Callable[[str], None] = _quietly
 
     @property
     def faults(self) -> Path:
         """Name the file that tells a flow where to fail."""
         return self.folder / "fault.json"
+
+    @property
+    def postgres(self) -> int:
+        """Tell where PostgreSQL itself listens."""
+        return _POSTGRES
 
     @cached_property
     def stack(self) -> Stack:
@@ -82,7 +91,8 @@ class Scene:
         os.environ[FAULTS] = str(self.faults)
         for disk in self.disks.values():
             disk.mount()
-        settings = self._wired(self.stack.prepare())
+        self.stack.prepare()
+        settings = self._wired()
         self.versions = Versions(settings.sources / SHOP)
         self.up()
         self._name_links(settings)
@@ -129,7 +139,7 @@ class Scene:
             wired.touch(mode=0o600)
             wired.write_text(url.replace(f":{_POSTGRES}/", f":{_LINKED[link]}/"))
 
-    def _wired(self, settings: Settings) -> Settings:
+    def _wired(self) -> Settings:
         """Have flows use the links; the campaign itself does not, so that it can watch while they are cut."""
         file = self.stack.folder / "settings.yaml"
         text = yaml.safe_load(file.read_text())

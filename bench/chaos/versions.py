@@ -5,6 +5,7 @@ all that were made before it, as later versions of a real service do.
 """
 
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 from examples.shop.history import make_history
@@ -24,6 +25,20 @@ _BROKEN = '        if "x-user-id" in _.headers:\n            raise RuntimeError(
 _WHO = ("-c", "user.name=Chaos", "-c", "user.email=chaos@example.com", "-c", "commit.gpgSign=false")
 
 
+@dataclass(frozen=True)
+class Made:
+    """A version, and all that its migrations add to v1.4.0, whatever of it a database has already."""
+
+    tag: str
+    columns: frozenset[str] = frozenset()
+    migrations: frozenset[int] = frozenset()
+
+    @property
+    def version(self) -> str:
+        """Name it without the tag's prefix."""
+        return self.tag.removeprefix("v")
+
+
 class Versions:
     """The shop's repository, and the versions made in it."""
 
@@ -36,10 +51,10 @@ class Versions:
         listing = self._git("show", f"{BASE}:shop/web.py")
         self._commit(BAD, {"shop/web.py": listing.replace(_LISTING, _LISTING + _BROKEN)})
         listed = self._git("ls-tree", "--name-only", BASE, f"{_MIGRATIONS}/").split()
-        self._numbered = max(int(Path(path).name[:4]) for path in listed if path.endswith(".up.sql"))
+        self._first = self._numbered = max(int(Path(path).name[:4]) for path in listed if path.endswith(".up.sql"))
 
-    def fresh(self, *, migrating: bool) -> str:
-        """Commit something never built before, with one more expand migration if wanted; return its tag."""
+    def fresh(self, *, migrating: bool) -> Made:
+        """Commit something never built before, with one more expand migration if wanted."""
         self._made += 1
         if migrating:
             self._numbered += 1
@@ -48,7 +63,8 @@ class Versions:
             self._piled[f"{script}.down.sql"] = _UNFOLD.format(number=self._numbered)
         tag = f"v2.1.{self._made}"
         self._commit(tag, self._piled)
-        return tag
+        numbers = range(self._first + 1, self._numbered + 1)
+        return Made(tag, frozenset(f"orders.chaos_{number}" for number in numbers), frozenset(numbers))
 
     def _commit(self, tag: str, files: dict[str, str]) -> None:
         self._git("checkout", "--quiet", "--detach", BASE)

@@ -9,10 +9,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import docker
 import requests
 import urllib3
+from docker.errors import DockerException
 
+from adapters.docker_engine import Engine
 from adapters.haproxy_runtime import Runtime
 from domain.errors import ReleaseError
 
@@ -65,12 +66,12 @@ class Watch:
         last = False
         while not last:
             last, until = self._over.wait(1.0), time.time()
-            with suppress(docker.errors.DockerException, requests.RequestException, urllib3.exceptions.HTTPError):
+            with suppress(ReleaseError, DockerException, requests.RequestException, urllib3.exceptions.HTTPError):
                 self._stretch(until)
                 self._since = until
 
     def _stretch(self, until: float) -> None:
-        api = docker.APIClient(base_url=self._host, version="auto", timeout=10)
+        api = Engine(self._host).api
         try:
             since = f"{self._since:.6f}"
             for event in api.events(since=since, until=f"{until:.6f}", decode=True):

@@ -19,6 +19,7 @@ from psycopg.rows import dict_row
 
 from adapters.connect import Desk
 from adapters.docker_engine import Engine
+from adapters.haproxy_config import SLOTS
 from adapters.haproxy_folder import Folder
 from adapters.haproxy_runtime import Runtime
 from bench.chaos.scene import PLACE, PORT, SHOP, Scene
@@ -93,14 +94,13 @@ def look(scene: Scene) -> World:
     """Look at router, engine and database; what does not answer is a problem, and empty."""
     problems: list[str] = []
     runtime, folder = Runtime(scene.house.settings.router.folder / "run"), scene.house.settings.router.folder
-    share, members, maps = "", {}, frozenset[str]()
+    share, maps, members = "", frozenset[str](), dict[str, frozenset[str]]()
     try:
         split = runtime.entries(folder / "maps" / "split.map")
         share, maps = split.get(ROUTE, ""), frozenset(split)
         running = runtime.running(ROUTE)
-        slots = ("blue", "green")
         if running:
-            members = {slot: frozenset(f"{it.address}:{it.port}" for it in running.members(slot)) for slot in slots}
+            members = {slot: frozenset(f"{it.address}:{it.port}" for it in running.members(slot)) for slot in SLOTS}
     except ReleaseError as error:
         problems.append(f"router: {error.message}")
     wish = Folder(folder, scene.house.settings.router.bind).wish(ROUTE)
