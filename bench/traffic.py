@@ -146,6 +146,11 @@ class Load:
         )
         self._say(json.dumps(self._order))
 
+    @property
+    def pid(self) -> int:
+        """Name the load's process; 0 before it is started."""
+        return self._process.pid if self._process else 0
+
     def snapshot(self) -> Report:
         """Read the counters; after `stop`, the final ones."""
         if self._report is not None:
