@@ -1,14 +1,17 @@
 """Find releases whose run is gone, and see to each: the guarantee behind everything that can be killed."""
 
+from contextlib import suppress
+
 from prefect import flow
 from prefect.runtime import flow_run
 
-from adapters.connect import House, open_house
-from domain.errors import Conflict
+from adapters.connect import House, connect, open_house
+from domain.errors import Conflict, ReleaseError
 from domain.release import state
 from domain.release.state import ReleaseState
 from flows.recover import recover
 from flows.report import table
+from tasks.clear_away import clear_away
 
 ALONE = ("interlock", "the sweep")
 """What a sweep holds while it decides; no service has an environment of this name."""
@@ -25,8 +28,21 @@ def sweep() -> list[dict[str, str]]:
             return []  # another sweep is at it
         seen = [told for release in unfinished(house) if (told := recover(release, house))]
         house.leases.give_back(turn)
+    seen += tidy(house)
     table("sweep", seen, "What was found, and decided")
     return seen
+
+
+def tidy(house: House) -> list[dict[str, str]]:
+    """Deliver messages that are due, clear away what nobody owns; what does not answer is left to the next sweep."""
+    told = []
+    for number, service in enumerate(house.catalog.services):
+        with suppress(ReleaseError):
+            desk = connect(service, house)
+            house.post.deliver(desk.ports.notices, desk.ports.clock.now())
+            cleared = clear_away(desk, everywhere=number == 0)
+            told += [{"cleared away": orphan.belonging.says, "why": orphan.reason} for orphan in cleared]
+    return told
 
 
 def unfinished(house: House) -> list[ReleaseState]:
