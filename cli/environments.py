@@ -46,6 +46,7 @@ def facts(environment: Environment) -> Mapping[str, str]:
         "evidence": rollout.evidence,
         "patience": f"{rollout.patience:g} s",
         "bake": f"{rollout.bake:g} s",
+        "when busy": environment.on_busy,
         "approvals": seats_text(environment.seats) or "none",
         "approval expires": f"{environment.approval_expires / 3600:g} h",
     }

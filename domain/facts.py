@@ -103,6 +103,22 @@ class NotCounted(Value):
     round: int
 
 
+class Queued(Value):
+    """The release waits for an environment."""
+
+    kind: Literal["queued"] = "queued"
+    behind: str = Field(description="the release that holds it")
+    reason: str = ""
+
+
+class Superseded(Value):
+    """A newer release takes this one's place in an environment."""
+
+    kind: Literal["superseded"] = "superseded"
+    by: str
+    reason: str = ""
+
+
 class LeaseTaken(Value):
     """An environment is held by one writer."""
 
@@ -186,6 +202,8 @@ Fact = Annotated[
     | GateOpened
     | Approved
     | NotCounted
+    | Queued
+    | Superseded
     | LeaseTaken
     | LeaseReturned
     | Recovered

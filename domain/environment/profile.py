@@ -8,6 +8,7 @@ from domain.value import Name, Percent, Seconds, Value
 
 Strategy = Literal["canary", "blue-green", "rolling"]
 Evidence = Literal["traffic", "checks"]
+OnBusy = Literal["queue", "refuse", "supersede"]
 
 
 class Resources(Value):
@@ -60,6 +61,11 @@ class Environment(Value):
     access: Literal["team", "company", "public"] = "team"
     sla: float | None = Field(default=None, ge=0, le=100, description="promised availability in percent")
     rollout: Rollout = Rollout()
+    on_busy: OnBusy = Field(
+        default="queue",
+        description="what a release does that finds another one here. queue: waits its turn; refuse: stops; "
+        "supersede: takes the place of an older one that has not touched traffic here, else waits",
+    )
     seats: tuple[tuple[Name, ...], ...] = Field(
         default=(), description="approvals: each seat lists the roles that may fill it; one person fills one seat"
     )

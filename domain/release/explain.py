@@ -57,6 +57,10 @@ def sentence(fact: Fact) -> str | None:  # noqa: PLR0911, PLR0912  # one line pe
             )
         case "not counted":
             return f"an answer did not count: {fact.reason}"
+        case "queued":
+            return f"waits behind {fact.behind}" + (f": {fact.reason}" if fact.reason else "")
+        case "superseded":
+            return f"superseded by {fact.by}" + (f": {fact.reason}" if fact.reason else "")
         case "lease taken":
             over = f", taken over from {fact.took_over_from.partition('/')[0]}" if fact.took_over_from else ""
             return f"lease taken by {fact.owner.partition('/run ')[0]}: {fact.reason}{over}"
