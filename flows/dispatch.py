@@ -6,9 +6,11 @@ from uuid import UUID
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.responses import SetStateStatus
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
-from prefect.states import Crashed
+from prefect.flow_runs import suspend_flow_run
+from prefect.states import Cancelled, Cancelling, Crashed
 
 Ended = Literal["alive", "waiting", "cancelling", "cancelled", "failed", "died", "unknown"]
 
@@ -35,6 +37,31 @@ def start(deployment: str, parameters: dict[str, Any]) -> str:
     """Start a run of a deployment, such as `release/interlock`, and return its id without waiting for it."""
     run = run_deployment(deployment, parameters=parameters, timeout=0, as_subflow=False, tags=["recovery"])
     return str(run.id)  # type: ignore[union-attr]  # typed for sync and async alike
+
+
+def wait(key: str, timeout: float) -> None:
+    """Suspend this run until it is woken; its process ends here, and the flow starts again from the top."""
+    suspend_flow_run(timeout=round(timeout), key=key)
+
+
+def wake(run: str) -> bool:
+    """Resume a suspended run; False when it does not wait (yet), and somebody must try again."""
+    try:
+        with get_client(sync_client=True) as client:
+            return client.resume_flow_run(UUID(run)).status == SetStateStatus.ACCEPT
+    except (ObjectNotFound, ValueError):
+        return False
+
+
+def stop(run: str) -> None:
+    """Cancel a run as the button does; one that has no process just now is cancelled at once."""
+    try:
+        with get_client(sync_client=True) as client:
+            state = client.read_flow_run(UUID(run)).state
+            idle = state is None or state.is_paused() or state.is_scheduled()
+            client.set_flow_run_state(UUID(run), Cancelled() if idle else Cancelling())
+    except (ObjectNotFound, ValueError):
+        return
 
 
 def leave_word(run: str, text: str) -> None:

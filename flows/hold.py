@@ -49,16 +49,21 @@ def held(
     moves in. `force` takes a live lease over, which only a rollback may; what an earlier run of the same release left
     is taken over in any case. Otherwise the lease is given back. Raises Conflict when another release holds it.
     """
+    lease = take(warrant, environment, desk, reason, force=force)
+    point("after", "lease taken", "environment", environment)
+    inside = replace(warrant, lease=lease)
+    with _alive(desk, lease, park, lambda: _stuck(inside)):
+        yield inside
+
+
+def take(warrant: Warrant, environment: str, desk: Desk, reason: str, *, force: bool = False) -> Lease:
+    """Take the lease of an environment, also from what an earlier run of this release left; raises Conflict."""
     warrant.check()
     holder = desk.leases.holder(warrant.service, environment)
     ours = holder is not None and holder.release == warrant.release
     owner = warrant.carrier.owner if warrant.carrier else warrant.release
     ttl = desk.settings.lease.ttl
-    lease = desk.leases.take(warrant.service, environment, owner, reason, ttl, force=force or ours)
-    point("after", "lease taken", "environment", environment)
-    inside = replace(warrant, lease=lease)
-    with _alive(desk, lease, park, lambda: _stuck(inside)):
-        yield inside
+    return desk.leases.take(warrant.service, environment, owner, reason, ttl, force=force or ours)
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """Tell whether a release still has a run: its leases say who lives, Prefect says how a run ended."""
 
+from collections.abc import Sequence
+
 from adapters.connect import House
-from domain.facts import LeaseTaken
+from domain.facts import Entry, LeaseTaken
 from domain.lease import Lease
 from domain.release.recovery import HANDED_OVER, Fate
 from domain.release.state import ReleaseState
@@ -29,9 +31,11 @@ def fate_of(state: ReleaseState, carrier: Lease | None, run: str, house: House) 
 
 def run_of(state: ReleaseState, house: House) -> str:
     """Find the run that carried the release last; empty when none ever did."""
-    taken = [
-        entry.fact.owner
-        for entry in house.journal.entries(release=state.release, kinds=("lease taken",))
-        if isinstance(entry.fact, LeaseTaken) and "/run " in entry.fact.owner
-    ]
-    return taken[-1].split("/run ")[1].partition("/")[0] if taken else ""
+    return last_run(house.journal.entries(release=state.release, kinds=("lease taken",)))
+
+
+def last_run(entries: Sequence[Entry]) -> str:
+    """Find the run in the last of these entries that names one as the owner of a lease."""
+    owners = [entry.fact.owner for entry in entries if isinstance(entry.fact, LeaseTaken)]
+    runs = [owner.partition("/run ")[2].partition("/")[0] for owner in owners if "/run " in owner]
+    return runs[-1] if runs else ""

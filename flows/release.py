@@ -15,6 +15,7 @@ from flows.gate import approve
 from flows.hold import carried, held
 from flows.ramp import ramp
 from flows.report import conclude, show
+from flows.turn import turn
 from flows.way_back import way_back_set
 from tasks.admit import admit
 from tasks.announce import announce
@@ -63,7 +64,12 @@ def release(
 def roll_out(warrant: Warrant, plan: Plan, stage: Stage, artifact: Artifact, desk: Desk) -> None:
     """One environment: hold it, have it approved, change it, watch it, settle."""
     ports, database = desk.ports, desk.ports.databases.get(stage.environment)
-    with held(warrant, stage.environment, desk, f"releasing {plan.version}") as inside, way_back_set(inside, desk):
+    with (
+        way_back_set(warrant, desk),
+        turn(warrant, stage.environment, desk),
+        held(warrant, stage.environment, desk, f"releasing {plan.version}") as inside,
+        way_back_set(inside, desk),
+    ):
         here = approve(inside, plan, stage, artifact, desk)
         enter(here, "deploying")
         back_up(here, stage, database, ports.store)

@@ -14,6 +14,7 @@ from domain.release.state import changing
 from domain.release.way_back import insist_reversible
 from flows.hold import carried, handed_on, held
 from flows.take_back import take_back
+from flows.turn import call_next
 from tasks.step import Warrant
 
 
@@ -41,4 +42,6 @@ def rollback(
         carried(warrant, desk, str(run), force=not inside) as sole,
         held(sole, environment, desk, f"rollback: {reason}", force=not inside) as here,
     ):
-        return take_back(here, desk, reason)
+        back = take_back(here, desk, reason)
+    call_next(service, environment, desk)
+    return back

@@ -11,6 +11,7 @@ from domain.release import state
 from domain.release.state import ReleaseState
 from flows.recover import recover
 from flows.report import table
+from flows.turn import call_next
 from tasks.clear_away import clear_away
 
 ALONE = ("interlock", "the sweep")
@@ -39,6 +40,9 @@ def tidy(house: House) -> list[dict[str, str]]:
     for number, service in enumerate(house.catalog.services):
         with suppress(ReleaseError):
             desk = connect(service, house)
+            for environment in desk.environments:
+                if called := call_next(service, environment, house):
+                    told.append({"called": called, "why": f"{environment} is free"})
             house.post.deliver(desk.ports.notices, desk.ports.clock.now())
             cleared = clear_away(desk, everywhere=number == 0)
             told += [{"cleared away": orphan.belonging.says, "why": orphan.reason} for orphan in cleared]

@@ -99,22 +99,29 @@ class Warrant:
             return True
         return False
 
+    def note(self, fact: Fact, environment: str) -> None:
+        """Write a fact about an environment that is not held (yet)."""
+        self._write(fact, environment, 0)
+
     def record(self, fact: Fact) -> None:
         """Write a fact under this authority; the journal refuses a stale token."""
+        self._write(fact, self.environment, self.lease.token if self.lease else 0)
+
+    def _write(self, fact: Fact, environment: str, token: int) -> None:
         name = str(getattr(fact, "verb", "") or getattr(fact, "phase", ""))
-        point("before", fact.kind, name, self.environment)
+        point("before", fact.kind, name, environment)
         self.journal.append(
             fact,
             actor=self.actor,
             release=self.release,
             service=self.service,
-            environment=self.environment,
-            token=self.lease.token if self.lease else 0,
+            environment=environment,
+            token=token,
             carrier=self.carrier.token if self.carrier else 0,
         )
-        point("after", fact.kind, name, self.environment)
+        point("after", fact.kind, name, environment)
         if FlowRunContext.get() and (said := sentence(fact)):
-            get_run_logger().info("%s: %s", self.environment or self.service, said)
+            get_run_logger().info("%s: %s", environment or self.service, said)
 
 
 def worth_retrying(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:  # Prefect's signature

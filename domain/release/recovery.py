@@ -17,7 +17,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from domain.facts import Done, Entered, Entry, Looked, NotCounted, Phase, Recovered
+from domain.facts import Done, Entered, Entry, Looked, NotCounted, Phase, Recovered, Superseded
 from domain.lease import Lease
 from domain.release.outcomes import Routed
 from domain.release.recall import open_gate, phase_of, plan_of, round_of
@@ -102,6 +102,8 @@ def _under_way(entries: Sequence[Entry], environment: str, dark: float, limits: 
 
 def _given_up(fate: Fate, entries: Sequence[Entry]) -> str:
     """Say why nobody wants it to go on; empty when nobody said so."""
+    if by := next((e.fact.by for e in entries if isinstance(e.fact, Superseded)), ""):
+        return f"superseded by {by}"
     if fate == "cancelled":
         return "somebody cancelled the run in Prefect; whoever it was may say why: interlock remark RELEASE …"
     gate = open_gate(entries)

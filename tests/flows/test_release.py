@@ -226,13 +226,6 @@ def test_an_error_that_nobody_foresaw_walks_the_way_back_too(opened: "World") ->
     assert opened.desk.leases.holder("shop", "production") is None
 
 
-def test_two_releases_never_change_one_environment_at_a_time(opened: "World") -> None:
-    opened.desk.leases.take("shop", "dev", "another release", "in the middle of it", 60)
-    with pytest.raises(Conflict, match="another release"):
-        go("v1.1.0")
-    assert opened.serving("dev")[0] == "1.0.0"
-
-
 def test_a_version_that_is_published_never_changes(opened: "World") -> None:
     go("v1.1.0")
     opened.source.commit("feat: sneaky", {"app.py": "other bytes"}, tag="v1.1.0")
