@@ -20,6 +20,7 @@ from domain.schema.backup import Backup, TableDigest
 from domain.schema.migration import Applied, Migration
 
 _SHORT = 30.0  # seconds for a look at the catalogs
+_BROKEN = (psycopg.OperationalError, psycopg.InterfaceError, errors.IdleInTransactionSessionTimeout)
 _NO_ENTRY = re.compile(r"FATAL:\s*(.*(?:authentication failed|does not exist|no pg_hba\.conf entry|not permitted).*)")
 
 
@@ -57,7 +58,7 @@ class Postgres:
         self,
         step: Migration,
         release: str,
-        token: int,  # noqa: ARG002  # kept in the database next
+        token: int,
         lock_timeout: float = 0.05,
         lock_budget: float = 30.0,
     ) -> Applied:
@@ -65,10 +66,11 @@ class Postgres:
 
         Raises Rejected when the SQL fails or the lock budget (seconds) is spent, naming who holds the locks; the schema
         is then as before, except where a script that declares tx=off got part of the way: the message says how far.
-        Raises Conflict when another script was applied under the number.
+        Raises Conflict when another script was applied under the number, or when a newer owner (a higher token) has
+        migrated: a transactional script has changed nothing then, any other nothing after its last statement.
         """
         with self._link(_SHORT) as link:
-            return Migrator(link, step, release, lock_timeout, lock_budget).run()
+            return Migrator(link, step, release, token, lock_timeout, lock_budget).run()
 
     def backup(self, into: IO[bytes]) -> Backup:
         """Stream a compressed dump and, in the same snapshot, digest every table.
@@ -128,7 +130,7 @@ class Postgres:
             raise Unavailable(
                 f"{self._reference}: no answer within {patience:g} s", "see what the server does"
             ) from error
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        except _BROKEN as error:
             raise Unavailable(f"{self._reference}: the database broke off: {_primary(error)}", "try again") from error
         except psycopg.Error as error:
             raise Invalid(f"{self._reference}: {_primary(error)}", "the server may be older than 14") from error

@@ -3,10 +3,15 @@
 A request for a lock that is not granted at once makes every later request on that table queue behind it: the wait of
 the migrator is a stall of the users. So it looks first and stays out of the queue while a long transaction holds its
 tables; it gives up a lock after `lock_timeout`; and it then keeps away nine times as long (a duty cycle of 10 %).
+
+One migrator works on a database at a time. One that was stopped is followed by the next when the server has ended its
+session, which it does after five seconds of silence (postgres_fence); one that is only slow finishes its statement.
 """
 
 import random
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, LiteralString
@@ -16,6 +21,7 @@ from psycopg import errors, sql
 from psycopg.pq import TransactionStatus
 
 from adapters import postgres_catalog as catalog
+from adapters import postgres_fence as fence
 from adapters import postgres_script as script
 from domain.errors import Conflict, Invalid, Rejected
 from domain.schema.migration import Applied, Migration
@@ -70,6 +76,7 @@ class Migrator:
     link: catalog.Link
     step: Migration
     release: str
+    token: int
     lock_timeout: float
     budget: float
     attempts: int = 0
@@ -83,7 +90,14 @@ class Migrator:
         if self.lock_timeout < 0.001:
             raise Invalid(f"lock_timeout is {self.lock_timeout} s; 0 would wait for ever", "set at least 1ms")
         self._set("lock_timeout", self.lock_timeout)
+        self._set("idle_in_transaction_session_timeout", fence.NAP)
+        self._set("idle_session_timeout", fence.NAP + _REST * self.lock_timeout)
+        if fence.exists(self.link):
+            with suppress(*_LOCKED):  # an older owner is writing just now: the advisory lock waits for it
+                self._insist()
         self._be_the_only_one()
+        self._have_tables()
+        self._insist()
         state = self._standing()
         if state == "applied":
             return self._result
@@ -119,17 +133,20 @@ class Migrator:
             self._spend(_POLL, [f"pid {holder} is migrating this database"])
             time.sleep(_POLL)
 
+    def _have_tables(self) -> None:
+        """Create what is missing; a database that was migrated before there were tokens lacks the fence."""
+        both = "select to_regclass('public.interlock_migrations'), to_regclass('public.interlock_fence')"
+        if all(self.link.execute(both).fetchall()[0]):
+            return
+        try:
+            self.link.execute(_TABLE + ";" + fence.TABLE)
+        except errors.InsufficientPrivilege as error:
+            [[role]] = self.link.execute("select current_user").fetchall()
+            hint = f'GRANT CREATE ON SCHEMA public TO "{role}";'
+            raise Invalid(f"{self.step.label}: {role} may not create interlock_migrations", hint) from error
+
     def _standing(self) -> str:
         """Read the step's row: its state, empty when there is none. Raises Conflict when it holds another script."""
-        [[table]] = self.link.execute("select to_regclass('public.interlock_migrations')").fetchall()
-        if table is None:
-            try:
-                self.link.execute(_TABLE)
-            except errors.InsufficientPrivilege as error:
-                [[role]] = self.link.execute("select current_user").fetchall()
-                hint = f'GRANT CREATE ON SCHEMA public TO "{role}";'
-                raise Invalid(f"{self.step.label}: {role} may not create interlock_migrations", hint) from error
-            return ""
         found = self.link.execute(
             "select state, checksum, statements, release from public.interlock_migrations where number = %s",
             (self.step.number,),
@@ -146,13 +163,23 @@ class Migrator:
             self.release = release
         return str(state)
 
+    def _insist(self) -> None:
+        fence.insist(self.link, self.token, f"{self.step.label}, {self._progress}")
+
+    @contextmanager
+    def _as_owner(self) -> Iterator[None]:
+        """Open a transaction in which no newer owner can overtake this one; raises Conflict when one has."""
+        with self.link.transaction():
+            self._insist()
+            yield
+
     def _whole(self) -> None:
         """Run the script and write its row in one transaction."""
         while True:
             self._stay_out_of_the_queue()
             began = time.monotonic()
             try:
-                with self.link.transaction():
+                with self._as_owner():
                     self.link.execute(self.step.up.encode())
                     if self.link.info.transaction_status is not TransactionStatus.INTRANS:
                         raise Rejected(f"{self.step.label} left its transaction", "split the script")
@@ -170,9 +197,11 @@ class Migrator:
         if state:
             self._drop_invalid(known)
         began = time.monotonic()
-        self._record("running", began)
+        with self._as_owner():
+            self._record("running", began)
         try:
             for number, statement in enumerate(statements[self.done :], start=self.done + 1):
+                self._insist()
                 self._single(statement, in_doubt=state == "running" and number == self.done + 1)
                 self.done = number
                 self._update("statements", number)
@@ -183,7 +212,8 @@ class Migrator:
             else:
                 self.link.execute("delete from public.interlock_migrations where number = %s", (self.step.number,))
             raise
-        self._record("applied", began)
+        with self._as_owner():
+            self._record("applied", began)
 
     def _single(self, statement: script.Statement, *, in_doubt: bool) -> None:
         """Run one statement; `in_doubt`: a migrator died on it, and it may be done already.

@@ -52,7 +52,7 @@ LONGEST = {"flows": 80, "tasks": 60, "domain": 250, "config": 250, "ledger": 220
 LONGEST_FUNCTION = 40
 LONGER = {  # file: (lines at most, why it is better in one piece)
     "adapters/postgres_catalog.py": (240, "a third is SQL: what makes two schemas the same"),
-    "adapters/postgres_migrate.py": (300, "a migration that was cut off, and how it is taken up again"),
+    "adapters/postgres_migrate.py": (310, "a migration that was cut off, and how it is taken up again"),
     "domain/ports.py": (350, "every port on one page, each method with its promises; Protocols have no bodies"),
     "flows/hold.py": (105, "two leases, kept alive, parked and given back by the same rules"),
     "flows/recover.py": (110, "what is decided about a lost release, and what is then done"),
@@ -67,7 +67,7 @@ LONGER = {  # file: (lines at most, why it is better in one piece)
     "tasks/prepare.py": (105, "what a plan is drawn up from: source, history, databases"),
     "tasks/step.py": (285, "the protocol of intent, outcome and re-entry, which every verb goes through"),
     "tests/adapters/test_database.py": (
-        780,
+        690,
         "one contract, then locks, crashes and damaged backups on a real PostgreSQL",
     ),
     "tests/adapters/test_router.py": (560, "one contract, then what only real traffic can show"),
