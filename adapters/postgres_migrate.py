@@ -94,10 +94,10 @@ class Migrator:
         self._set("idle_session_timeout", fence.NAP + _REST * self.lock_timeout)
         if fence.exists(self.link):
             with suppress(*_LOCKED):  # an older owner is writing just now: the advisory lock waits for it
-                fence.insist(self.link, self.token, self.step.label)
+                self._insist()
         self._be_the_only_one()
         self._have_tables()
-        fence.insist(self.link, self.token, self.step.label)
+        self._insist()
         state = self._standing()
         if state == "applied":
             return self._result
@@ -163,11 +163,14 @@ class Migrator:
             self.release = release
         return str(state)
 
+    def _insist(self) -> None:
+        fence.insist(self.link, self.token, f"{self.step.label}, {self._progress}")
+
     @contextmanager
     def _as_owner(self) -> Iterator[None]:
         """Open a transaction in which no newer owner can overtake this one; raises Conflict when one has."""
         with self.link.transaction():
-            fence.insist(self.link, self.token, f"{self.step.label}, {self._progress}")
+            self._insist()
             yield
 
     def _whole(self) -> None:
@@ -198,7 +201,7 @@ class Migrator:
             self._record("running", began)
         try:
             for number, statement in enumerate(statements[self.done :], start=self.done + 1):
-                fence.insist(self.link, self.token, f"{self.step.label}, {self._progress}")
+                self._insist()
                 self._single(statement, in_doubt=state == "running" and number == self.done + 1)
                 self.done = number
                 self._update("statements", number)

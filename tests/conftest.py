@@ -121,6 +121,7 @@ def short_folder() -> Iterator[Path]:
 def stack(short_folder: Path, new_stack: Callable[[Path], Stack]) -> Iterator[Stack]:
     """A whole stack, up (half a minute); `stack.environment()` is what a command needs to talk to it."""
     stack = new_stack(short_folder / "stack")
+    os.environ["INTERLOCK_FAULTS"] = str(stack.folder / "fault.json")  # absent, and nothing happens; see tasks/fault.py
     try:
         stack.up()
         yield stack

@@ -2,11 +2,8 @@
 
 import io
 import os
-import secrets
-import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import traceback
@@ -23,93 +20,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from adapters import postgres_script
-from adapters.memory.database import MemoryDatabase
 from adapters.memory.secrets import MemorySecrets
 from adapters.postgres import Postgres
 from adapters.postgres_catalog import STRUCTURE, fingerprint
-from deployments.embedded import postgres
 from domain.errors import Conflict, Invalid, Rejected, Unavailable
 from domain.ports import Database
 from domain.schema.backup import Backup
-from domain.schema.migration import Migration
-
-DSN = "secret://env/SHOP_DSN"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """The superuser's connection string of a real PostgreSQL 18; `shop` may create databases, `poor` may not."""
-    with tempfile.TemporaryDirectory(prefix="interlock-pg-") as name, socket.socket() as free:
-        Path(name).chmod(0o711)  # the cluster runs as another user
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        free.close()
-        word = Path(name, "password")
-        superuser = postgres.dsn(port, postgres.SUPERUSER, postgres.password_in(word), "postgres")
-        child = postgres.start(Path(name, "cluster"), port=port, password=word, settings=["fsync=off"])
-        try:
-            postgres.role(superuser, "shop", "p@ss:w/rd shop", creates_databases=True)
-            postgres.role(superuser, "poor", "poor-password")
-            yield superuser
-        finally:
-            postgres.stop(child)
-
-
-class Shop:
-    """A database of its own, as the application and as Interlock see it."""
-
-    def __init__(self, server: str, role: str = "shop", password: str = "p@ss:w/rd shop") -> None:
-        self.name = f"shop_{secrets.token_hex(4)}"
-        self.superuser = server
-        postgres.database(server, self.name, role)
-        port = psycopg.conninfo.conninfo_to_dict(server)["port"]
-        self.dsn = postgres.dsn(int(port or 0), role, password, self.name)
-        self.database = Postgres(DSN, MemorySecrets({DSN: self.dsn}))
-
-    def execute(self, statement: str) -> list[tuple[Any, ...]]:
-        with self.session() as link:
-            cursor = link.execute(statement.encode())
-            return cursor.fetchall() if cursor.description else []
-
-    @contextmanager
-    def session(self, name: str = "shop-app", **settings: str) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
-        with psycopg.connect(self.dsn, autocommit=True, application_name=name) as link:
-            for setting, value in settings.items():
-                link.execute("select set_config(%s, %s, false)", (setting, value))
-            yield link
-
-    def scratch_databases(self) -> list[str]:
-        return [name for (name,) in self.execute("select datname from pg_database where datname like 'interlock_%'")]
-
-
-@pytest.fixture
-def shop(server: str) -> Shop:
-    return Shop(server)
-
-
-@pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.real)])
-def subject(request: pytest.FixtureRequest) -> tuple[Database, Any]:
-    """A database as Interlock sees it, and `execute` as its application does."""
-    if request.param == "memory":
-        memory = MemoryDatabase()
-        return memory, memory.execute
-    shop = request.getfixturevalue("shop")
-    return shop.database, shop.execute
-
-
-def step(number: int, up: str, **more: Any) -> Migration:
-    return Migration(number=number, name=f"step_{number}", up=up, **more)
-
-
-ORDERS = step(
-    1, "create table orders (id integer primary key, note text not null);\ncreate index on_note on orders (note)"
-)
-
-
-def migrate(database: Database, migration: Migration, **more: Any) -> Any:
-    return database.migrate(
-        migration, **({"release": "r1", "token": 3, "lock_timeout": 0.05, "lock_budget": 2.0} | more)
-    )
+from tests.adapters.shop import DSN, ORDERS, Shop, migrate, step, wait_until
 
 
 def dump(database: Database) -> tuple[bytes, Backup]:
@@ -663,13 +580,6 @@ class TestOutsideATransaction:
         assert shop.execute(
             "select count(*), bool_and(indisvalid) from pg_index where indrelid = 'orders'::regclass"
         ) == [(4, True)]
-
-
-def wait_until(true: Any) -> None:
-    give_up = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < give_up
-        time.sleep(0.02)
 
 
 @pytest.mark.real

@@ -36,7 +36,8 @@ class Scene:
     def zombie(self, place: str) -> Zombie:
         """Let the old owner come as far as this place."""
         forward = self.forward.model_copy(update={"health": "/"}) if place == "reload" else self.forward
-        return Zombie(self.folder, forward, 5, place.replace("ROUTE", self.before.name))
+        place = place.replace("ROUTE", self.before.name)
+        return Zombie("move", place, 5, str(self.folder), forward.model_dump_json())
 
     @property
     def claimed(self) -> bool:

@@ -1,6 +1,6 @@
-"""An owner who is stopped at one place in the middle of an apply, as `kill -STOP` or a paused machine would.
+"""An owner who is stopped at one place in the middle of an effect, as by `kill -STOP` or on a paused machine.
 
-It stops itself, so that the place is exact: between the last look at its token and a command, or before a file changes.
+It stops itself, so that the place is exact: after the last look at the token, in front of a command or of a change.
 """
 
 import os
@@ -8,27 +8,26 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from adapters import haproxy_runtime
 from adapters.haproxy import HAProxy
-from domain.errors import ReleaseError
+from adapters.memory.secrets import MemorySecrets
+from adapters.postgres import Postgres
+from adapters.postgres_migrate import Migrator
+from domain.errors import ReleaseError, Unavailable
 from domain.release.route import Route
+from domain.schema.migration import Migration
+from tests.adapters.shop import DSN
 
 
 class Zombie:
-    """A process that applies a route and stops in front of the first command, or file, that has `place` in its name."""
+    """A process that has come as far as `place`, and stopped there."""
 
-    def __init__(self, folder: Path, route: Route, token: int, place: str) -> None:
-        command = [
-            sys.executable,
-            "-m",
-            "tests.adapters.zombie",
-            str(folder),
-            route.model_dump_json(),
-            str(token),
-            place,
-        ]
+    def __init__(self, act: str, place: str, token: int, *arguments: str) -> None:
+        command = [sys.executable, "-m", "tests.adapters.zombie", act, place, str(token), *arguments]
         environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
         self._process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
         _, status = os.waitpid(self._process.pid, os.WUNTRACED)
@@ -40,37 +39,65 @@ class Zombie:
         return self._process.communicate(timeout=60)[0]
 
 
-def _stop_once(place: str) -> None:
-    stopped = [False]
-
-    def pass_by(what: str) -> None:
-        if place in what and not stopped[0]:
-            stopped[0] = True
-            os.kill(os.getpid(), signal.SIGSTOP)
+def move(place: str, token: int, folder: str, route: str) -> None:
+    """Apply a route; `place` is part of a command, or of the path of a file that is about to be replaced."""
 
     class Line(socket.socket):
         def sendall(self, data: bytes) -> None:  # type: ignore[override]  # all that the runtime passes
-            pass_by(data.decode())
+            stop_once(place in data.decode())
             super().sendall(data)
 
     replace = Path.replace
 
     def stop_and_replace(path: Path, target: Path) -> Path:
-        pass_by(str(target))
+        stop_once(place in str(target))
         return replace(path, target)
 
     haproxy_runtime.socket.socket = Line  # type: ignore[misc]  # for this process only
-    Path.replace = stop_and_replace  # type: ignore[method-assign, assignment]
+    Path.replace = stop_and_replace  # type: ignore[method-assign, assignment]  # likewise
+    HAProxy(Path(folder), drain=2, ready=5).apply(Route.model_validate_json(route), token)
 
 
-def main(folder: str, route: str, token: str, place: str) -> None:
-    _stop_once(place)
+def migrate(place: str, token: int, dsn: str, step: str) -> None:
+    """Migrate a database, once more when it does not answer; `place` is a method of the migrator, and which call."""
+    name, _, nth = place.partition(" ")
+    method, calls = getattr(Migrator, name), []
+
+    def stop_before(*args: Any, **kwargs: Any) -> Any:
+        calls.append(args)
+        stop_once(len(calls) == int(nth))
+        return method(*args, **kwargs)
+
+    setattr(Migrator, name, stop_before)
+    database = Postgres(DSN, MemorySecrets({DSN: dsn}))
     try:
-        HAProxy(Path(folder), drain=2, ready=5).apply(Route.model_validate_json(route), int(token))
-        sys.stdout.write("applied")
-    except ReleaseError as error:
-        sys.stdout.write(f"{type(error).__name__} {error.message}")
+        database.migrate(Migration.model_validate_json(step), "zombie", token, 0.05, 30.0)
+    except Unavailable as error:
+        tell(error)
+        database.migrate(Migration.model_validate_json(step), "zombie", token, 0.05, 30.0)
 
+
+_STOPPED: list[bool] = []
+
+
+def stop_once(here: bool) -> None:
+    """Stop this process when it is where it should stop, and has not been there before."""
+    if here and not _STOPPED:
+        _STOPPED.append(True)
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def tell(error: ReleaseError) -> None:
+    """Say how it ended."""
+    sys.stdout.write(f"{type(error).__name__} {error.message}\n")
+
+
+ACTS: dict[str, Callable[..., None]] = {"move": move, "migrate": migrate}
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    act, place, token, *arguments = sys.argv[1:]
+    try:
+        ACTS[act](place, int(token), *arguments)
+        sys.stdout.write("done\n")
+    except ReleaseError as error:
+        tell(error)

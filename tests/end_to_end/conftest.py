@@ -25,6 +25,11 @@ class Shop:
     stack: Stack
     house: House
     desk: Desk
+    fault: Path
+
+    def git(self, *words: str, folder: Path) -> None:
+        identity = ["-c", "user.name=dev", "-c", "user.email=dev@example.org"]
+        subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True)
 
     def interlock(self, *words: str, code: int = 0) -> str:
         """Type a command; fail unless it exits as expected."""
@@ -87,7 +92,7 @@ def shop(stack: Stack) -> Iterator[Shop]:
     before = dict(os.environ)
     os.environ.update(stack.environment())
     house = open_house(load(stack.folder / "settings.yaml"))
-    shop = Shop(stack, house, connect("shop", house))
+    shop = Shop(stack, house, connect("shop", house), stack.folder / "fault.json")
     _, phase = shop.carry("v1.0.0")
     assert phase == "released"
     yield shop
