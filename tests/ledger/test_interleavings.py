@@ -29,15 +29,12 @@ class Race:
         self.random, self.clock = random.Random(seed), MemoryClock(0.0)
         self.journal = MemoryJournal(self.clock, chained=False)
         self.leases = MemoryLeases(self.journal)
-        self.token, self.owner, self.ends, self.stopped = 0, "", 0.0, 0.0
+        self.token, self.owner, self.ends = 0, "", 0.0
+        self.now = self.stopped = 0.0
         self.running = {f"racer-{n}": self.racer(f"racer-{n}", bold=n == 0) for n in range(RACERS)}
         self.waiting: dict[str, float] = {}
         self.wrote: dict[int, set[str]] = {}
         self.trace: list[tuple[float, str, str]] = []
-
-    @property
-    def now(self) -> float:
-        return self.clock.now()
 
     def run(self) -> None:
         """Wake whoever is due until all are through or dead; whoever wakes at the same time is drawn for."""
@@ -46,6 +43,7 @@ class Race:
         while queue:
             at, _, name = heapq.heappop(queue)
             self.clock.sleep(at - self.now)
+            self.now = at
             pause = next(self.running[name], None)
             if pause is None:
                 del self.running[name]
@@ -57,7 +55,7 @@ class Race:
         assert all(len(writers) == 1 for writers in self.wrote.values()), "two wrote under one token"
 
     def racer(self, name: str, bold: bool) -> Iterator[float]:
-        """Poll for the lease, use it three times with pauses in between, give it back; begin again when it is lost."""
+        """Poll for the lease, use it now and then until it is given back; begin again when it is lost."""
         naps = list(NAPS)
         while True:
             while (lease := self.take(name, force=bold and self.random.random() < 0.2)) is None:
