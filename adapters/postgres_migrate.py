@@ -60,12 +60,12 @@ def applied(link: catalog.Link) -> tuple[Applied, ...]:
     if table is None:
         return ()
     rows = link.execute(
-        "select number, name, phase, checksum, release from public.interlock_migrations"
+        "select number, name, phase, checksum, release, fingerprint_after from public.interlock_migrations"
         " where state = 'applied' order by number"
     )
     return tuple(
-        Applied(number=number, name=name, phase=phase, checksum=checksum, release=release)
-        for number, name, phase, checksum, release in rows
+        Applied(number=number, name=name, phase=phase, checksum=checksum, release=release, fingerprint=fingerprint)
+        for number, name, phase, checksum, release, fingerprint in rows
     )
 
 
@@ -117,10 +117,7 @@ class Migrator:
 
     @property
     def _result(self) -> Applied:
-        step = self.step
-        return Applied(
-            number=step.number, name=step.name, phase=step.phase, checksum=step.checksum, release=self.release
-        )
+        return next(row for row in applied(self.link) if row.number == self.step.number)
 
     def _be_the_only_one(self) -> None:
         """Take the advisory lock by asking again: a session that waits for it would hold up an index build."""
@@ -159,8 +156,6 @@ class Migrator:
                 f"{self.step.label}: {release} {state} another script under this number",
                 "bring back the script that was applied, and add a new migration instead",
             )
-        if state == "applied":
-            self.release = release
         return str(state)
 
     def _insist(self) -> None:

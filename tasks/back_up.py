@@ -1,19 +1,37 @@
 """Take a backup that is one: stored, read back, restored and compared."""
 
-import os
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+import hashlib
 
+from domain.errors import Invalid
 from domain.ports import Database, Store
 from domain.release.outcomes import BackedUp
 from domain.release.plan import Stage
-from domain.schema.backup import Backup, StoredBackup
+from domain.schema.backup import StoredBackup
+from tasks.dump import Dump
 from tasks.step import Warrant, step
 
 _CHUNK = 1 << 20  # bytes
+_MANIFEST = ".json"
 
 
-@step(BackedUp, timeout=3600)
+def already_stored(warrant: Warrant, stage: Stage, database: Database | None, store: Store) -> BackedUp | None:
+    """Find the backup that an interrupted run completed, while the schema is still the one it was taken of.
+
+    Its manifest was written last, after the restored copy was compared; the dump must still have its sha256. A dump
+    without a manifest is of no use: what must be in it was known to the process that died, so another one is taken.
+    """
+    if database is None or not stage.schema_steps:
+        return None
+    for key in sorted(store.keys(_folder(warrant, stage)), reverse=True):
+        if key.endswith(_MANIFEST):
+            with store.open(key) as manifest:
+                stored = StoredBackup.model_validate_json(manifest.read())
+            if _is_whole(stored, store) and stored.backup.fingerprint == database.fingerprint():
+                return BackedUp(stored=stored)
+    return None
+
+
+@step(BackedUp, observe=already_stored, timeout=3600)
 def back_up(warrant: Warrant, stage: Stage, database: Database | None, store: Store) -> BackedUp:
     """Back up before the schema changes; nothing to do where it does not.
 
@@ -21,37 +39,28 @@ def back_up(warrant: Warrant, stage: Stage, database: Database | None, store: St
     """
     if database is None or not stage.schema_steps:
         return BackedUp(stored=None)
-    attempt = len(warrant.journal.entries(release=warrant.release))
-    key = f"backups/{warrant.service}/{stage.environment}/{warrant.release}-{attempt}.dump.zst"
+    folder = _folder(warrant, stage)
+    name = f"{folder}{len(list(store.keys(folder))):03d}"  # objects are written once: every attempt has its own
     dump = Dump(database)
-    checksum = store.put(key, dump.chunks())
+    checksum = store.put(f"{name}.dump.zst", dump.chunks())
     backup = dump.backup()
-    with store.open(key) as stored:
+    with store.open(f"{name}.dump.zst") as stored:
         database.verify(stored, backup)
-    return BackedUp(stored=StoredBackup(key=key, sha256=checksum, backup=backup))
+    kept = StoredBackup(key=f"{name}.dump.zst", sha256=checksum, backup=backup)
+    store.put(f"{name}{_MANIFEST}", [kept.model_dump_json().encode()])
+    return BackedUp(stored=kept)
 
 
-class Dump:
-    """Lets a database write on one end of a pipe while a store reads on the other: nothing is kept in between."""
+def _folder(warrant: Warrant, stage: Stage) -> str:
+    return f"backups/{warrant.service}/{stage.environment}/{warrant.release}/"
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._outcome: Future[Backup] = Future()
 
-    def chunks(self) -> Iterator[bytes]:
-        """Hand out the dump; ends with the error of the database, so that a store never keeps half a dump."""
-        reading, writing = os.pipe()
-        with ThreadPoolExecutor(1) as pool:
-            self._outcome = pool.submit(self._write, writing)
-            with os.fdopen(reading, "rb") as source:  # closing it early breaks the pipe: the dump ends too
-                while chunk := source.read(_CHUNK):
-                    yield chunk
-        self._outcome.result()
-
-    def backup(self) -> Backup:
-        """Describe what was dumped, once all chunks are read; raises what the database raised."""
-        return self._outcome.result()
-
-    def _write(self, end: int) -> Backup:
-        with os.fdopen(end, "wb") as sink:
-            return self._database.backup(sink)
+def _is_whole(stored: StoredBackup, store: Store) -> bool:
+    try:
+        with store.open(stored.key) as dump:
+            hashed = hashlib.sha256()
+            while chunk := dump.read(_CHUNK):
+                hashed.update(chunk)
+            return hashed.hexdigest() == stored.sha256
+    except Invalid:
+        return False  # somebody removed it

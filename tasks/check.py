@@ -1,5 +1,6 @@
 """Run a declared check and keep its log as evidence; what was not measured has not passed."""
 
+from domain.canonical import sha256
 from domain.errors import Rejected, Unavailable
 from domain.ports import Clock, Ports, Probe, Workload
 from domain.release.artifact import Deployment, Replica
@@ -7,8 +8,24 @@ from domain.release.outcomes import Checked
 from domain.release.service import CommandCheck, HttpStep, JourneyCheck
 from tasks.step import Warrant, step
 
+_PASSED, _FAILED = "-passed.log", "-failed.log"
 
-@step(Checked, timeout=1800)
+
+def already_passed(
+    warrant: Warrant,
+    name: str,
+    asked: CommandCheck | JourneyCheck,
+    deployment: Deployment,
+    replicas: tuple[Replica, ...],
+    ports: Ports,
+) -> Checked | None:
+    """Find the evidence of an interrupted run that this very check passed, against these very replicas."""
+    stem = _stem(warrant, name, deployment.environment, asked, deployment, replicas)
+    passed = [key for key in ports.store.keys(stem) if key.endswith(_PASSED)]
+    return Checked(check=name, evidence=passed[-1]) if passed else None
+
+
+@step(Checked, observe=already_passed, timeout=1800)
 def check(
     warrant: Warrant,
     name: str,
@@ -27,12 +44,18 @@ def check(
     else:
         log, problem = _journeys(asked, replicas, ports.probe, ports.clock)
     where = deployment.environment
-    place = len(warrant.journal.entries(release=warrant.release))  # a check may run again; its log never replaces one
-    key = f"evidence/{warrant.release}/{where}/{name}-{place}.log"
+    stem = _stem(warrant, name, where, asked, deployment, replicas)
+    earlier = len(list(ports.store.keys(stem)))  # a check may run again; its log never replaces one
+    key = f"{stem}{earlier + 1}{_FAILED if problem else _PASSED}"
     ports.store.put(key, [log.encode()])
     if problem:
         raise Rejected(f"check {name} in {where}: {problem}", f"the whole log is in the store under {key}")
     return Checked(check=name, evidence=key)
+
+
+def _stem(warrant: Warrant, name: str, where: str, *about: object) -> str:
+    """Name the evidence by what was checked against what: the same check of another candidate is another one."""
+    return f"evidence/{warrant.release}/{where}/{name}-{sha256(about)[:12]}-"
 
 
 def _command(asked: CommandCheck, deployment: Deployment, workload: Workload) -> tuple[str, str | None]:

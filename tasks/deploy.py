@@ -7,7 +7,20 @@ from domain.release.outcomes import Deployed
 from tasks.step import Warrant, step
 
 
-@step(Deployed)
+def already_up(warrant: Warrant, deployment: Deployment, ports: Ports) -> Deployed | None:
+    """Find every replica of the deployment up and ready: this release, these bytes, this configuration."""
+    here = ports.workload.running(deployment.service, deployment.environment)
+    replicas = tuple(replica for replica in here if replica.slot == deployment.slot)
+    wanted = (True, deployment.release, deployment.artifact.image, deployment.config_digest)
+    right = all((r.running, r.release, r.image, r.config_digest) == wanted for r in replicas)
+    if not right or len(replicas) != deployment.replicas:
+        return None
+    health = deployment.runtime.health
+    ready = all(_answer(replica, health, ports.probe)[0] and ports.workload.logged(replica) for replica in replicas)
+    return Deployed(deployment=deployment, replicas=replicas) if ready else None
+
+
+@step(Deployed, observe=already_up)
 def deploy(warrant: Warrant, deployment: Deployment, ports: Ports) -> Deployed:
     """Start the deployment's replicas in their slot; returns when every one is ready.
 
@@ -25,22 +38,27 @@ def deploy(warrant: Warrant, deployment: Deployment, ports: Ports) -> Deployed:
 
 def _await_ready(replica: Replica, deployment: Deployment, probe: Probe, clock: Clock) -> None:
     runtime = deployment.runtime
-    url = f"http://{replica.address}:{replica.port}{runtime.health}"
     give_up = clock.now() + runtime.ready_within
     while True:
-        try:
-            status, body = probe.request("GET", url, None, timeout=2.0)
-            last = f"{status} {body[:120]}"
-            if status == 200:
-                return
-        except Unavailable as error:
-            last = error.message
+        ready, said = _answer(replica, runtime.health, probe)
+        if ready:
+            return
         if clock.now() >= give_up:
             raise Rejected(
-                f"{replica.name} ({deployment.version}) not ready after {runtime.ready_within:.0f} s: {url}: {last}",
+                f"{replica.name} ({deployment.version}) not ready after {runtime.ready_within:.0f} s: {said}",
                 f"look at its log, or raise runtime.ready_within in services/{deployment.service}.yaml",
             )
         clock.sleep(0.1)
+
+
+def _answer(replica: Replica, health: str, probe: Probe) -> tuple[bool, str]:
+    """Ask once whether a replica is ready, and give its answer."""
+    url = f"http://{replica.address}:{replica.port}{health}"
+    try:
+        status, body = probe.request("GET", url, None, timeout=2.0)
+    except Unavailable as error:
+        return False, f"{url}: {error.message}"
+    return status == 200, f"{url}: {status} {body[:120]}"
 
 
 def _await_logs(replica: Replica, deployment: Deployment, workload: Workload, clock: Clock) -> None:

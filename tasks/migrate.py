@@ -9,7 +9,22 @@ from domain.schema.migration import Migration
 from tasks.step import Warrant, note, step
 
 
-@step(Migrated, timeout=3600)
+def already_applied(warrant: Warrant, plan: Plan, item: Migration, database: Database | None) -> Migrated | None:
+    """Find the migration's own row, whoever left it, and the schema as it was right after.
+
+    Raises Conflict when nothing was applied since and the schema is another one all the same.
+    """
+    rows = database.applied() if database else ()
+    found = next((row for row in rows if (row.number, row.checksum) == (item.number, item.checksum)), None)
+    if database is None or found is None:
+        return None
+    seen = database.fingerprint()
+    if found == rows[-1]:
+        _insist_unchanged(warrant.environment, seen, found.fingerprint)
+    return Migrated(after=seen, applied=(found,))
+
+
+@step(Migrated, observe=already_applied, timeout=3600)
 def migrate(warrant: Warrant, plan: Plan, item: Migration, database: Database | None) -> Migrated:
     """Apply one migration; one that is applied already is left alone.
 
@@ -18,8 +33,8 @@ def migrate(warrant: Warrant, plan: Plan, item: Migration, database: Database | 
     """
     if database is None or plan.schema_ is None:
         return Migrated()
-    if item.number in {row.number for row in database.applied()}:
-        return Migrated(after=database.fingerprint())
+    if there := already_applied(warrant, plan, item, database):
+        return there
     before = inspect(warrant, database)
     warrant.check()
     try:
@@ -39,10 +54,13 @@ def inspect(warrant: Warrant, database: Database | None) -> str | None:
         return None
     seen = database.fingerprint()
     entries = warrant.journal.entries(service=warrant.service, environment=warrant.environment)
-    known = standing.fold(entries).fingerprint
+    _insist_unchanged(warrant.environment, seen, standing.fold(entries).fingerprint)
+    return seen
+
+
+def _insist_unchanged(environment: str, seen: str, known: str | None) -> None:
     if known and seen != known:
         raise Conflict(
-            f"{warrant.environment}: the schema is not what the last release left ({seen[:12]}, expected {known[:12]})",
+            f"{environment}: the schema is not what the last release left ({seen[:12]}, expected {known[:12]})",
             "somebody changed it by hand: bring it back, or record the change as a migration",
         )
-    return seen

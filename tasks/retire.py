@@ -6,7 +6,18 @@ from domain.release.route import Route, Slot
 from tasks.step import Warrant, step
 
 
-@step(Retired, timeout=300)
+def already_empty(
+    warrant: Warrant, route: Route | None, slot: Slot, grace: float, service: str, router: Router, workload: Workload
+) -> Retired | None:
+    """Find the slot empty on the router and on the engine."""
+    left = route.holding(slot, ()) if route else None
+    if left and router.observe(left.name) != left:
+        return None
+    there = any(replica.slot == slot for replica in workload.running(service, warrant.environment))
+    return None if there else Retired(route=left, slot=slot)
+
+
+@step(Retired, observe=already_empty, timeout=300)
 def retire(
     warrant: Warrant, route: Route | None, slot: Slot, grace: float, service: str, router: Router, workload: Workload
 ) -> Retired:

@@ -77,7 +77,8 @@ class MemoryDatabase:
                 budget = f"no lock within {lock_budget:g} s ({lock_timeout:g} s at a time)"
                 raise Rejected(f"{step.label}: {budget}; nothing was changed\n{self.holder}", "end the transaction")
             self._run(step)
-            row = Applied(number=step.number, name=step.name, phase=step.phase, checksum=step.checksum, release=release)
+            told = step.model_dump(include={"number", "name", "phase"}) | {"checksum": step.checksum}
+            row = Applied(**told, release=release, fingerprint=_fingerprint(self._link))
             self._applied[step.number] = row
             return row
 

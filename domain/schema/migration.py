@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from pydantic import Field
+
 from domain.errors import Invalid, Refused
 from domain.value import Value, seconds
 
@@ -43,6 +45,7 @@ class Applied(Value):
     phase: Phase
     checksum: str
     release: str
+    fingerprint: str | None = Field(default=None, description="the schema right after it; None: never looked at")
 
 
 def read(files: Mapping[str, str]) -> tuple[Migration, ...]:

@@ -47,6 +47,7 @@ class TestContract:
         row = migrate(database, ORDERS, release="shop-1.0.0")
         execute("insert into orders values (1, 'first'), (2, 'second')")
         assert database.applied() == (row,)
+        assert row.fingerprint == database.fingerprint()
         assert (row.checksum, row.release, row.phase) == (ORDERS.checksum, "shop-1.0.0", "expand")
         assert database.fingerprint() != before
         assert dict(database.rows()) == {"public.orders": 2}
