@@ -1,7 +1,7 @@
 """Everything on a Docker Engine that carries a stack's label: containers, networks, volumes, images."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -24,7 +24,10 @@ class DockerKeeper:
     def belongings(self) -> tuple[Belonging, ...]:
         """List them; in use is a network with containers attached, a volume or image that any container has."""
         with speaking(f"listing what belongs to {self._stack}"):
-            return (*self._containers(), *self._networks(), *self._volumes(), *self._images())
+            rows = self._engine.api.containers(all=True)  # everybody's: they may use what is ours
+            volumes = {mount.get("Name", "") for row in rows for mount in row["Mounts"]}
+            images = {row["ImageID"] for row in rows}
+            return (*self._containers(), *self._networks(), *self._volumes(volumes), *self._images(images))
 
     def discard(self, belonging: Belonging, token: int) -> bool:
         """Remove one, an image with the untagged layers that it alone was built on.
@@ -37,7 +40,7 @@ class DockerKeeper:
                 said = _labels(look(belonging.id))
                 if said.get("interlock.stack") != self._stack or _token(said) > token:
                     return False
-                if belonging.kind == "image" and self._has("ancestor", belonging.id):
+                if belonging.kind == "image" and self._runs(belonging.id):
                     return False  # by force it would go from under a stopped container
                 remove(belonging.id)
             except NotFound:
@@ -73,26 +76,26 @@ class DockerKeeper:
             known = _owner(row["Labels"]) | {"age": _since(row["Created"]), "in_use": bool(attached)}
             yield Belonging(kind="network", id=row["Id"], name=row["Name"], **known)
 
-    def _volumes(self) -> Iterator[Belonging]:
+    def _volumes(self, in_use: Container[str]) -> Iterator[Belonging]:
         for row in self._engine.api.volumes(filters=self._labelled)["Volumes"] or []:
-            used = self._has("volume", row["Name"])
+            used = row["Name"] in in_use
             known = _owner(row["Labels"]) | {"age": _since(row["CreatedAt"]), "in_use": used}
             yield Belonging(kind="volume", id=row["Name"], name=row["Name"], **known)
 
-    def _images(self) -> Iterator[Belonging]:
+    def _images(self, in_use: Container[str]) -> Iterator[Belonging]:
         for row in self._engine.api.images(filters=self._labelled):
-            used = self._has("ancestor", row["Id"])
+            used = row["Id"] in in_use
             known = _owner(row["Labels"]) | {"age": time.time() - row["Created"], "in_use": used}
             tags = [tag for tag in row["RepoTags"] or [] if tag != "<none>:<none>"]
             yield Belonging(kind="image", id=row["Id"], name=tags[0] if tags else row["Id"][:19], **known)
 
-    def _has(self, what: str, which: str) -> bool:
-        """Tell whether any container, whosever it is and stopped ones included, has a volume or an image."""
-        return bool(self._engine.api.containers(all=True, quiet=True, filters={what: which}))
-
     def _remove_container(self, made: str) -> None:
         self._engine.api.stop(made, timeout=_GRACE)
         self._engine.api.remove_container(made, force=True, v=True)
+
+    def _runs(self, image: str) -> bool:
+        """Tell whether any container, whosever it is and stopped ones included, has an image or one made from it."""
+        return bool(self._engine.api.containers(all=True, quiet=True, filters={"ancestor": image}))
 
     def _remove_image(self, image: str) -> None:
         self._engine.api.remove_image(image, force=True)  # it may have several tags
