@@ -71,8 +71,18 @@ class Stage:
 
 def play(scene: Scene, fault: Fault, seed: int) -> Outcome:
     """Play one fault to its end; the scene may be unfit for another afterwards, `usable` tells."""
-    began, chance, outcome = time.monotonic(), faults.dice(seed, fault), Outcome(fault.name)
-    stage = _set(scene, fault)
+    began, outcome = time.monotonic(), Outcome(fault.name)
+    try:
+        _play(scene, fault, seed, outcome)
+    except Exception as error:  # what does not come up again is a finding, and the others are still to be played
+        outcome.hit = True
+        outcome.wrong.append(f"the fault could not be played to its end: {type(error).__name__}: {error}")
+    outcome.seconds = round(time.monotonic() - began, 1)
+    return outcome
+
+
+def _play(scene: Scene, fault: Fault, seed: int, outcome: Outcome) -> None:
+    chance, stage = faults.dice(seed, fault), _set(scene, fault)
     settings = scene.house.settings
     with (
         Watch(settings.engine.host, settings.router.folder, ROUTE) as watch,
@@ -89,8 +99,6 @@ def play(scene: Scene, fault: Fault, seed: int) -> Outcome:
     outcome.hit = struck is not None
     evidence = _gather(scene, fault, stage, watch, report, quiet)
     _tell(outcome, evidence, report, struck)
-    outcome.seconds = round(time.monotonic() - began, 1)
-    return outcome
 
 
 def _set(scene: Scene, fault: Fault) -> Stage:
