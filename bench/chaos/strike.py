@@ -120,7 +120,13 @@ def _kill(kind: str, scene: Scene, spared: frozenset[int]) -> None:
         children = [_child(scene, _PRODUCTS.get(kind, kind))]
         _sigkill(children[0].pid)
     for child in children:
-        stop(child)  # it is dead, and only its parent can bury it: dockerd thinks that a zombie still runs
+        _bury(child)
+
+
+def _bury(child: Child) -> None:
+    """Wait for the end of a child that was killed: dockerd thinks that a zombie still runs."""
+    patiently(lambda: not child.alive, 10.0, pause=0.01)
+    stop(child)
 
 
 def live_restore(scene: Scene, *, on: bool) -> None:
