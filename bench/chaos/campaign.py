@@ -17,16 +17,18 @@ from domain.release.explain import story
 RENEWED = 40  # faults on one stack: its journal grows, and every look at it takes longer
 
 
-def run(folder: Path, wanted: Sequence[Fault], record: Record, seed: int) -> int:
+def run(folder: Path, wanted: Sequence[Fault], record: Record, seed: int, *, keep: bool = False) -> int:
     """Play what has not passed yet, and say what came of it; return the exit code: 1 when something is wrong."""
     left: Sequence[Fault] = [fault for fault in wanted if not record.passed(fault)]
     _say(f"{len(wanted)} faults, {len(wanted) - len(left)} of them have passed before: {record.file}")
     while left:
-        left = _on_one_stack(folder, left, record, seed, len(wanted))
+        left = _on_one_stack(folder, left, record, seed, len(wanted), keep)
     return conclude(wanted, record, seed)
 
 
-def _on_one_stack(folder: Path, left: Sequence[Fault], record: Record, seed: int, count: int) -> Sequence[Fault]:
+def _on_one_stack(
+    folder: Path, left: Sequence[Fault], record: Record, seed: int, count: int, keep: bool
+) -> Sequence[Fault]:
     """Play on one stack until it is worn, or something went wrong on it; return what is left."""
     scene, began = Scene(folder), time.monotonic()
     with play.opened(scene):
@@ -37,7 +39,7 @@ def _on_one_stack(folder: Path, left: Sequence[Fault], record: Record, seed: int
             _say(line(count - len(left) + number, count, outcome.data()))
             for text in outcome.wrong:
                 _say(f"    {text}")
-            if outcome.wrong:
+            if outcome.wrong or keep:
                 kept = _keep_evidence(scene, fault, record.file.with_suffix(""))
                 _say(f"    again: {replay(fault, seed)}   evidence: {kept}")
             if not play.usable(scene, outcome):

@@ -19,7 +19,7 @@ def main() -> int:
     from bench.chaos import campaign  # noqa: PLC0415  # see above
 
     record = Record.open(asked.record.absolute(), commit(), asked.seed, fresh=asked.fresh)
-    return campaign.run(folder, asked.faults, record, asked.seed)
+    return campaign.run(folder, asked.faults, record, asked.seed, keep=asked.keep)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 Cut = Literal["hole", "reset"]
-_VERDICT: dict[Cut, tuple[str, ...]] = {"hole": ("DROP",), "reset": ("REJECT", "--reject-with", "tcp-reset")}
+_VERDICT: dict[Cut, tuple[str, ...]] = {
+    "hole": ("-j", "DROP"),
+    # A reset passes by the same rules, and must get through.
+    "reset": ("-m", "tcp", "!", "--tcp-flags", "RST", "RST", "-j", "REJECT", "--reject-with", "tcp-reset"),
+}
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Link:
         """Word the rules that cut it, in both directions and for connections that are open already."""
         for chain in ("INPUT", "OUTPUT"):
             known = ("-m", "conntrack", "--ctorigdstport", str(self.port))
-            yield (chain, "-p", "tcp", *known, "-j", *_VERDICT[how])
+            yield (chain, "-p", "tcp", *known, *_VERDICT[how])
 
 
 @contextmanager

@@ -18,6 +18,9 @@ def read(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--sample", action="store_true", help="about twenty: every kind, and every verb")
     parser.add_argument("--fresh", action="store_true", help="forget what has passed")
     parser.add_argument("--list", action="store_true", help="name the faults and play none")
+    parser.add_argument(
+        "--keep", action="store_true", help="keep journal and logs of every fault, not of bad ends only"
+    )
     parser.add_argument("--record", type=Path, default=HOUSE / ".interlock" / "chaos", help="folder of the records")
     options = parser.parse_args(words)
     options.faults = _meant(options)

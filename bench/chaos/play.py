@@ -71,8 +71,18 @@ class Stage:
 
 def play(scene: Scene, fault: Fault, seed: int) -> Outcome:
     """Play one fault to its end; the scene may be unfit for another afterwards, `usable` tells."""
-    began, chance, outcome = time.monotonic(), faults.dice(seed, fault), Outcome(fault.name)
-    stage = _set(scene, fault)
+    began, outcome = time.monotonic(), Outcome(fault.name)
+    try:
+        _play(scene, fault, seed, outcome)
+    except Exception as error:  # what does not come up again is a finding, and the others are still to be played
+        outcome.hit = True
+        outcome.wrong.append(f"the fault could not be played to its end: {type(error).__name__}: {error}")
+    outcome.seconds = round(time.monotonic() - began, 1)
+    return outcome
+
+
+def _play(scene: Scene, fault: Fault, seed: int, outcome: Outcome) -> None:
+    chance, stage = faults.dice(seed, fault), _set(scene, fault)
     settings = scene.house.settings
     with (
         Watch(settings.engine.host, settings.router.folder, ROUTE) as watch,
@@ -89,8 +99,6 @@ def play(scene: Scene, fault: Fault, seed: int) -> Outcome:
     outcome.hit = struck is not None
     evidence = _gather(scene, fault, stage, watch, report, quiet)
     _tell(outcome, evidence, report, struck)
-    outcome.seconds = round(time.monotonic() - began, 1)
-    return outcome
 
 
 def _set(scene: Scene, fault: Fault) -> Stage:
@@ -146,7 +154,7 @@ def carry(scene: Scene, tag: str) -> None:
     asked = {"service": SHOP, "ref": tag, "to": PLACE, "requester": REQUESTER, "reason": "the stage is set"}
     with Load(PORT, RATE, mix(), users=200, timeout=5.0):  # the judge wants to see somebody
         runs.start("release/interlock", asked, scene.house.settings.prefect)
-        patiently(lambda: bool(world.phases(world.journal(scene, after))), _REACHED)
+        patiently(lambda: bool(world.journal(scene, after, "opened", "entered")), _REACHED, pause=0.5)
         wrong = rest(scene, after)
     if wrong or set(world.phases(world.journal(scene, after)).values()) != {"released"}:
         raise RuntimeError(f"{tag} could not be released without any fault: {wrong or 'it was put back'}")
@@ -162,6 +170,8 @@ def _strike(scene: Scene, fault: Fault, run: str, load: Load, chance: random.Ran
         _thaw_late(scene, pid, chance)
     elif fault.kind != "kill":
         at = time.time()
+        if fault.kind == "runner":  # a frozen process whose parent dies gets SIGHUP from the kernel: not our fault
+            strike.thaw(pid)
         with strike.failing(fault.kind, scene, run, frozenset({load.pid})):
             strike.thaw(pid)
     elif fault.again:
@@ -175,19 +185,17 @@ def _hit(scene: Scene, run: str) -> dict[str, float] | None:
     """Wait for the process that is hit; a run that ended will not be."""
     give_up, settings = time.monotonic() + _REACHED, scene.house.settings
     while time.monotonic() < give_up:
-        if hit := strike.fired(scene.faults):
-            return hit
+        if patiently(lambda: strike.fired(scene.faults) is not None, 3.0):
+            break
         if run and runs.look(run, settings.prefect).over:
-            time.sleep(0.5)
-            return strike.fired(scene.faults)
-        time.sleep(0.1)
-    return None
+            break
+    return strike.fired(scene.faults)
 
 
 def _thaw_late(scene: Scene, pid: int, chance: random.Random) -> None:
     """Keep it frozen until its leases are over, and a while into whatever goes on without it."""
     after = max((row["seq"] for row in world.journal(scene)), default=0)
-    patiently(lambda: any(row["kind"] == "recovered" for row in world.journal(scene, after)), 2.5 * TTL)
+    patiently(lambda: bool(world.journal(scene, after, "recovered")), 2.5 * TTL, pause=0.5)
     time.sleep(chance.uniform(0.0, 12.0))
     strike.thaw(pid)
 
@@ -206,13 +214,13 @@ def rest(scene: Scene, after: int, patience: float = PATIENCE) -> str:
     while said := still():
         if time.monotonic() > give_up:
             return f"not at rest after {patience:.0f} s: {said}"
-        time.sleep(0.25)
+        time.sleep(0.5)
     return ""
 
 
 def _busy(scene: Scene, after: int) -> str:
     """Say what still goes on; empty when nothing does."""
-    ended = world.phases(world.journal(scene, after))
+    ended = world.phases(world.journal(scene, after, "opened", "entered"))
     if going := {release: phase for release, phase in ended.items() if phase not in OVER | {"stuck"}}:
         return f"releases {going}"
     if held := [f"{it['owner']} holds {it['environment']}" for it in world.leases(scene) if it["left"] < 3600]:
@@ -321,7 +329,7 @@ def usable(scene: Scene, outcome: Outcome) -> bool:
     after = world.journal(scene)[-1]["seq"]
     asked = {"service": SHOP, "environment": PLACE, "reason": "what is stuck is put back", "requester": REQUESTER}
     runs.start("rollback/interlock", asked, scene.house.settings.prefect)
-    patiently(lambda: bool(world.phases(world.journal(scene, after))), _REACHED)
+    patiently(lambda: bool(world.journal(scene, after, "opened", "entered")), _REACHED, pause=0.5)
     return not rest(scene, after) and not world.leases(scene)
 
 

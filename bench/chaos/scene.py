@@ -15,6 +15,7 @@ from bench.chaos.links import Link, lead
 from bench.chaos.machine import Disk
 from bench.chaos.versions import BAD, KNOWN, Versions
 from config.settings import HOUSE, Ledger, Settings
+from deployments.embedded import databases, postgres
 from deployments.stack import Stack
 from domain.release.artifact import Recipe
 
@@ -25,6 +26,7 @@ FAULTS = "INTERLOCK_FAULTS"
 
 _POSTGRES, _REGISTRY, _PREFECT = 18432, 18500, 18420
 _LINKED = {"ledger": 18601, "database": 18602, "app": 18603, "registry": 18604, "prefect": 18605}
+_DRIVER = {"ledger": databases.OWN["ledger"]}
 _PROFILE = {
     "name": PLACE,
     "replicas": 2,
@@ -94,8 +96,10 @@ class Scene:
         self.stack.prepare()
         settings = self._wired()
         self.versions = Versions(settings.sources / SHOP)
+        self._word("ledger", "ledger", "ledger", "ledger")
+        self._word("database", f"{SHOP}-{PLACE}-migrator", f"{SHOP}_{PLACE}_migrator", f"{SHOP}_{PLACE}")
         self.up()
-        self._name_links(settings)
+        self._link_containers(settings)
         direct = settings.model_copy(update={"ledger": Ledger(url="secret://file/ledger-url")})
         self.house: House = open_house(direct)
         self.desk: Desk = connect(SHOP, self.house)
@@ -123,21 +127,21 @@ class Scene:
         ours = {"ledger": _POSTGRES, "database": _POSTGRES, "registry": _REGISTRY, "prefect": _PREFECT}
         return {name: Link(name, _LINKED[name], real) for name, real in ours.items()}
 
-    def _name_links(self, settings: Settings) -> None:
-        """Add the containers' way to the database, and write down where each link leads, as secrets."""
+    def _link_containers(self, settings: Settings) -> None:
+        """Add the containers' way to the database: it leads by the stack's own bridge."""
         network = Engine(settings.engine.host).api.inspect_network(f"{self.stack.name}-gateway")
         gateway = str(network["IPAM"]["Config"][0]["Gateway"])
         self.links["app"] = Link("app", _LINKED["app"], _POSTGRES, gateway, "PREROUTING")
         lead(list(self.links.values()))
-        for link, secret in (
-            ("ledger", "ledger"),
-            ("database", f"{SHOP}-{PLACE}-migrator"),
-            ("app", f"{SHOP}-{PLACE}-app"),
-        ):
-            url = (self.stack.secrets / f"{secret}-url").read_text()
-            wired = self.stack.secrets / f"{secret}-wired"
-            wired.touch(mode=0o600)
-            wired.write_text(url.replace(f":{_POSTGRES}/", f":{_LINKED[link]}/"))
+        self._word("app", f"{SHOP}-{PLACE}-app", f"{SHOP}_{PLACE}_app", f"{SHOP}_{PLACE}")
+
+    def _word(self, link: str, secret: str, role: str, database: str) -> None:
+        """Write down where a link leads, beside the stack's own URL of the same database."""
+        where, word = self.links[link], databases.password(self.stack.secrets, secret)
+        url = postgres.dsn(where.port, role, word, database, where.host)
+        databases.write(
+            self.stack.secrets / f"{secret}-wired", url.replace("postgresql", _DRIVER.get(link, "postgresql"), 1)
+        )
 
     def _wired(self) -> Settings:
         """Have flows use the links; the campaign itself does not, so that it can watch while they are cut."""

@@ -13,6 +13,7 @@ import httpx
 from bench.chaos.links import Cut, cut
 from bench.chaos.scene import Scene
 from bench.chaos.watch import patiently
+from deployments.embedded.process import Child, stop
 from domain.errors import ReleaseError
 
 DOWN = 3.0  # seconds until somebody starts again what was killed
@@ -21,7 +22,7 @@ RESET = 3.0  # seconds in which every packet is answered with a reset
 FULL = 8.0  # seconds without a free byte
 
 _DAEMON = Path("/etc/docker/daemon.json")  # on the campaign's own machine
-_CHILDREN = {"haproxy-master": "router", "dockerd-live": "dockerd"}
+_PRODUCTS = {"haproxy-master": "router", "dockerd-live": "dockerd"}
 
 
 def arm(file: Path, described: dict[str, object]) -> None:
@@ -61,7 +62,7 @@ def failing(kind: str, scene: Scene, run: str, spared: frozenset[int]) -> Iterat
     """Let it fail at the start of the block, and after it wait until it is over and everything is back."""
     family, _, what = kind.partition("-")
     if kind == "hole-engine":
-        with _frozen(_pid(scene, "dockerd")):
+        with _frozen(_child(scene, "dockerd").pid):
             yield
             time.sleep(HOLE)
     elif family in ("hole", "reset"):
@@ -108,19 +109,30 @@ def cancel(scene: Scene, run: str) -> None:
 
 def _kill(kind: str, scene: Scene, spared: frozenset[int]) -> None:
     if kind == "machine":
+        children = [child for child in scene.stack.status().values() if child]
         _end_of_the_world({1, os.getpid(), *spared})
     elif kind == "haproxy-worker":
-        _sigkill(_worker(_pid(scene, "router")))
+        children = []
+        _sigkill(_worker(_child(scene, "router").pid))
     else:
         if kind.startswith("dockerd"):
             live_restore(scene, on=kind == "dockerd-live")
-        _sigkill(_pid(scene, _CHILDREN.get(kind, kind)))
+        children = [_child(scene, _PRODUCTS.get(kind, kind))]
+        _sigkill(children[0].pid)
+    for child in children:
+        _bury(child)
+
+
+def _bury(child: Child) -> None:
+    """Wait for the end of a child that was killed: dockerd thinks that a zombie still runs."""
+    patiently(lambda: not child.alive, 10.0, pause=0.01)
+    stop(child)
 
 
 def live_restore(scene: Scene, *, on: bool) -> None:
     """Have the engine leave its containers alone when it goes (or not); it reads that again on SIGHUP."""
     _DAEMON.write_text(json.dumps({"live-restore": on}))
-    os.kill(_pid(scene, "dockerd"), signal.SIGHUP)
+    os.kill(_child(scene, "dockerd").pid, signal.SIGHUP)
     time.sleep(0.3)  # there is no answer to a signal
 
 
@@ -149,11 +161,11 @@ def _worker(master: int) -> int:
     return int(children[-1])
 
 
-def _pid(scene: Scene, product: str) -> int:
+def _child(scene: Scene, product: str) -> Child:
     child = scene.stack.status()[product]
     if child is None:
         raise RuntimeError(f"{product} does not run: it cannot be killed")
-    return child.pid
+    return child
 
 
 def _sigkill(pid: int) -> None:

@@ -187,10 +187,11 @@ def orders(scene: Scene) -> set[str]:
         return {str(row["id"]) for row in link.execute("select id from orders")}
 
 
-def journal(scene: Scene, after: int = 0) -> list[Row]:
-    """Read the journal's rows after a place in it; the fact is parsed, as plain JSON, into `fact`."""
+def journal(scene: Scene, after: int = 0, *kinds: str) -> list[Row]:
+    """Read the journal's rows after a place in it, of some kinds or of all; `fact` is the fact as plain JSON."""
+    asked = "select * from journal where seq > %s and (kind = any(%s) or %s) order by seq"
     with admin(scene, "ledger") as link:
-        rows = link.execute("select * from journal where seq > %s order by seq", (after,)).fetchall()
+        rows = link.execute(asked, (after, list(kinds), not kinds)).fetchall()
     return [{**row, "fact": json.loads(row["body"])} for row in rows]
 
 
