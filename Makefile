@@ -1,6 +1,6 @@
 # Everything a person or CI runs here, one line each. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup check test up down status demo bench docs
+.PHONY: help setup check test up down status demo bench chaos docs
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTEST := pytest $(if $(CI),-q --color=no,)
 
@@ -22,5 +22,7 @@ demo: setup  ## a release, an approval, a canary and a way back, on the embedded
 	@python -m examples.demo
 bench: setup  ## measure again every figure that the README states
 	@python -m bench
+chaos: setup  ## break one thing after the other in real releases; SEED= FAULT= STEP= FAULTS= SAMPLE=1 FRESH=1
+	@python -m bench.chaos $(foreach name,SEED FAULT STEP FAULTS,$(if $($(name)),--$(shell echo $(name) | tr A-Z a-z) $($(name)))) $(if $(SAMPLE),--sample) $(if $(FRESH),--fresh)
 docs: setup  ## write the generated pages of docs/ again
 	@python -m cli.app docs

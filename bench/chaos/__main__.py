@@ -4,6 +4,7 @@ Needs root; it plays on a machine of its own (machine.py) and takes it away at t
 goes on where it was, as long as commit and seed are the same.
 """
 
+import signal
 import sys
 
 from bench.chaos import machine, options
@@ -16,6 +17,7 @@ def main() -> int:
     if asked.list:
         print("\n".join(fault.name for fault in asked.faults))
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         return machine.run_inside("bench.chaos.inside", sys.argv[1:])
     except KeyboardInterrupt:

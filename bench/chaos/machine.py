@@ -17,7 +17,18 @@ from pathlib import Path
 from config.settings import HOUSE
 from domain.errors import Invalid
 
-_NEW = ("unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "--kill-child")
+_NEW = (
+    "setpriv",
+    "--pdeathsig",
+    "KILL",
+    "unshare",
+    "--mount",
+    "--net",
+    "--pid",
+    "--fork",
+    "--mount-proc",
+    "--kill-child",
+)
 # bash stays the first process, and so the one that buries orphans: flow runs outlive a runner that was killed.
 _BOOT = """\
 set -euo pipefail

@@ -11,6 +11,7 @@ from config.settings import HOUSE
 def read(words: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line; `faults` becomes the list of those that are meant."""
     parser = argparse.ArgumentParser(prog="python -m bench.chaos", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="FAULT@STEP", help="these and no others, in this order")
     parser.add_argument("--seed", type=int, default=1, help="order and chances; the same seed plays the same")
     parser.add_argument("--fault", default="", help="one kind only, such as kill or hole-ledger")
     parser.add_argument("--step", default="", help="one step only, such as release:before-done-deploy; a part will do")
@@ -30,6 +31,9 @@ def read(words: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def _meant(options: argparse.Namespace) -> list[Fault]:
+    if options.names:
+        known = {fault.name: fault for fault in every_fault()}
+        return [known[name] for name in options.names] if known.keys() >= set(options.names) else []
     found = [it for it in every_fault() if options.fault in ("", it.kind) and options.step in it.step]
     exact = [it for it in found if it.step == options.step]
     some = exact or found

@@ -106,6 +106,8 @@ def _set(scene: Scene, fault: Fault) -> Stage:
     if fault.story == "rollback" and not _can_go_back(world.journal(scene)):
         carry(scene, _other(world.look(scene).version))
     before, rows = world.look(scene), world.journal(scene)
+    if not before.version:
+        raise RuntimeError(f"the stage is not fit: {dict(before.answers)} answered before any fault")
     if fault.story == "rollback":
         made = Made(f"v{_before_that(rows)}")
         asked = {"service": SHOP, "environment": PLACE, "reason": fault.name, "requester": REQUESTER}

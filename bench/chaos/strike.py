@@ -47,7 +47,7 @@ def fired(file: Path) -> dict[str, float] | None:
     """Read who was hit and when: pid, and seconds since the epoch; None while nobody was."""
     with suppress(FileNotFoundError, ValueError):  # ValueError: it is just being written
         said: dict[str, float] = json.loads(fired_file(file).read_text())
-        return said
+        return said if "pid" in said else None  # else it is still the order, just renamed
     return None
 
 

@@ -137,8 +137,8 @@ def _unowned(it: Belonging, owned: Estate) -> str | None:
             return ended
         case "image" if it.release in owned.over and it.id not in owned.images and it.service not in owned.busy:
             return f"{ended} and never published it"
-        case "network" if it.environment not in {_BUILD, *owned.environments}:
-            return f"there is no environment {it.environment or 'that it names'}"
+        case "network" if it.environment not in {"", _BUILD, *owned.environments}:  # "": the stack's own
+            return f"there is no environment {it.environment}"
         case "route" if it.name not in owned.routes:
             return "nothing stands behind it"
     return None

@@ -145,7 +145,6 @@ def test_a_network_goes_with_its_environment(ledger: Ledger) -> None:
 
     there = [network(name) for name in ("dev", "production", "build", "")]
     assert found(ledger, *there, network("gone"), network("used", in_use=True)) == [
-        ("", "there is no environment that it names"),
         ("gone", "there is no environment gone"),
     ]
     ledger.open("r-new", "planned")
