@@ -172,7 +172,7 @@ class NowServing(Value):
     """What serves in the environment from here on."""
 
     kind: Literal["now serving"] = "now serving"
-    settled: Settled
+    settled: Settled | None = Field(description="none: the first release was taken back, and nothing serves")
 
 
 class Announced(Value):

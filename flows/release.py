@@ -9,7 +9,7 @@ from pydantic import Field
 
 from adapters.connect import Desk, connect
 from domain.release.artifact import Artifact
-from domain.release.plan import Plan, Request, Settled, Stage
+from domain.release.plan import Plan, Request, Settled
 from domain.release.route import other
 from flows.gate import approve
 from flows.hold import carried, held
@@ -24,9 +24,9 @@ from tasks.build import build
 from tasks.check import check
 from tasks.deploy import deploy
 from tasks.migrate import inspect, migrate
-from tasks.prepare import prepare
+from tasks.prepare import prepare, refresh
 from tasks.publish import publish
-from tasks.record import enter, remaining, settle
+from tasks.record import begin, enter, remaining, settle
 from tasks.retire import retire
 from tasks.step import Warrant
 
@@ -57,21 +57,23 @@ def release(
             artifact = publish(warrant, plan, built.image, desk.ports.builder, desk.ports.registry)
             enter(warrant, "built")
         for stage in remaining(warrant, plan):
-            roll_out(warrant, plan, stage, artifact, desk)
+            plan = roll_out(warrant, plan, stage.environment, artifact, desk)
         return conclude(warrant, plan, artifact, desk)
 
 
-def roll_out(warrant: Warrant, plan: Plan, stage: Stage, artifact: Artifact, desk: Desk) -> None:
-    """One environment: hold it, have it approved, change it, watch it, settle."""
-    ports, database = desk.ports, desk.ports.databases.get(stage.environment)
+def roll_out(warrant: Warrant, plan: Plan, environment: str, artifact: Artifact, desk: Desk) -> Plan:
+    """One environment: wait for it, hold it, have it approved, change it, watch it, settle; returns the plan as it is."""
+    ports, database = desk.ports, desk.ports.databases.get(environment)
     with (
         way_back_set(warrant, desk),
-        turn(warrant, stage.environment, desk),
-        held(warrant, stage.environment, desk, f"releasing {plan.version}") as inside,
+        turn(warrant, environment, desk),
+        held(warrant, environment, desk, f"releasing {plan.version}") as inside,
         way_back_set(inside, desk),
     ):
+        plan = refresh(inside, plan, environment, desk.service, desk.environments, desk.people, ports)
+        stage = plan.stage(environment)
         here = approve(inside, plan, stage, artifact, desk)
-        enter(here, "deploying")
+        begin(here, stage)
         back_up(here, stage, database, ports.store)
         for item in stage.schema_steps:
             migrate(here, plan, item, database)
@@ -83,3 +85,4 @@ def roll_out(warrant: Warrant, plan: Plan, stage: Stage, artifact: Artifact, des
         retire(here, route, other(stage.slot), plan.runtime.drain, plan.service, ports.router, ports.workload)
         settle(here, Settled(deployment=candidate.deployment, commit=plan.commit.sha, fingerprint=schema))
         enter(here, "settled")
+        return plan

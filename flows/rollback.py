@@ -10,7 +10,7 @@ from pydantic import Field
 from adapters.connect import connect
 from domain.errors import Invalid
 from domain.release import standing
-from domain.release.state import changing
+from domain.release.state import changing, insist_on_place
 from domain.release.way_back import insist_reversible
 from flows.hold import carried, handed_on, held
 from flows.take_back import take_back
@@ -33,6 +33,7 @@ def rollback(
     release = (
         release or changing(entries, environment) or insist_reversible(standing.fold(entries), service, environment)
     )
+    insist_on_place(desk.journal.entries(release=release), environment)
     warrant = Warrant(
         journal=desk.journal, leases=desk.leases, release=release, service=service, actor=requester or "interlock"
     )

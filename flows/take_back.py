@@ -21,6 +21,7 @@ from flows.report import tell
 from tasks.announce import announce
 from tasks.check import check
 from tasks.deploy import deploy
+from tasks.migrate import migrate
 from tasks.record import enter, settle
 from tasks.retire import retire
 from tasks.shift import attach, shift
@@ -51,8 +52,8 @@ def take_back(warrant: Warrant, desk: Desk, reason: str) -> str:
         enter(warrant, "stuck", f"{error.message}\n{left}")
         announce(warrant, "needs a person", plan, {"reason": f"{error.message}\n{left}"}, desk.post, desk.ports)
         raise
-    if target and route and stands.serving and stands.serving.deployment.release == warrant.release:
-        settle(warrant, target.model_copy(update={"way": "rollback", "deployment": _placed(target, route)}))
+    if stands.serving and stands.serving.deployment.release == warrant.release:
+        settle(warrant, _settled_again(target, route))
     announce(warrant, "rolled back", plan, {"reason": reason}, desk.post, desk.ports)
     enter(warrant, "rolled back", reason)  # last: an undo that dies before this is finished, and repeats nothing
     back = f"{target.deployment.version} serves again" if target else "nothing serves, as before"
@@ -61,10 +62,20 @@ def take_back(warrant: Warrant, desk: Desk, reason: str) -> str:
 
 def go_back(warrant: Warrant, target: Settled | None, plan: Plan, desk: Desk) -> Route | None:
     """Walk what is left of the way, and look; returns the route at its end."""
+    recall_schema(warrant, plan, desk)
     stands = standing_of(warrant, desk)
     route = walk(warrant, stands, plan, desk)
     confirm(warrant, target, route, stands.fingerprint, desk)
     return route
+
+
+def recall_schema(warrant: Warrant, plan: Plan, desk: Desk) -> None:
+    """Write down each migration that was applied, also where the run died before it could say so: it stays."""
+    if database := desk.ports.databases.get(warrant.environment):
+        applied = {row.number for row in database.applied()}
+        for item in plan.stage(warrant.environment).schema_steps:
+            if item.number in applied:
+                migrate(warrant, plan, item, database)
 
 
 def patiently(attempt: Callable[[], T], clock: Clock) -> T:
@@ -123,8 +134,19 @@ def confirm(warrant: Warrant, target: Settled | None, route: Route | None, finge
 
 
 def standing_of(warrant: Warrant, desk: Desk) -> Standing:
-    """Fold what stands in the environment by the journal."""
-    return standing.fold(desk.journal.entries(service=warrant.service, environment=warrant.environment))
+    """Fold what stands in the environment by the journal; a first route that it does not know of is looked for."""
+    stands = standing.fold(desk.journal.entries(service=warrant.service, environment=warrant.environment))
+    if stands.route:
+        return stands
+    return stands.model_copy(update={"route": desk.ports.router.observe(f"{warrant.service}-{warrant.environment}")})
+
+
+def _settled_again(target: Settled | None, route: Route | None) -> Settled | None:
+    return (
+        target.model_copy(update={"way": "rollback", "deployment": _placed(target, route)})
+        if target and route
+        else None
+    )
 
 
 def _placed(target: Settled, route: Route) -> Deployment:

@@ -11,11 +11,11 @@ from domain.ports import Database, Journal, Ports, Source
 from domain.release import standing
 from domain.release.draw_up import History, SourceFacts, draw_up
 from domain.release.plan import Plan, Request
-from domain.release.recall import phase_of, plan_of
+from domain.release.recall import entered, phase_of, plan_of
 from domain.release.service import Service
 from domain.release.state import OVER
 from domain.schema.migration import read
-from tasks.step import Warrant, look
+from tasks.step import Warrant, look, note
 
 
 @look
@@ -44,6 +44,36 @@ def prepare(
     if phase is None:
         warrant.record(Entered(phase="planned"))
     return plan
+
+
+@note
+def refresh(
+    warrant: Warrant,
+    plan: Plan,
+    environment: str,
+    service: Service,
+    environments: Mapping[str, Environment],
+    people: People,
+    ports: Ports,
+) -> Plan:
+    """Return the plan as it must be now that the release's turn in an environment has come.
+
+    Where something else has come to serve there since, everything from there on is drawn up again for the same commit,
+    and recorded: people approve what will be done, not what would have been. Raises Refused when a rule denies.
+    """
+    own = warrant.journal.entries(release=warrant.release, kinds=("entered",))
+    there = warrant.journal.entries(service=warrant.service, environment=environment)
+    unchanged = standing.fold(there).serving == plan.stage(environment).previous
+    if unchanged or entered(own, "deploying", environment):
+        return plan
+    pinned = plan.request.model_copy(update={"ref": plan.commit.sha})
+    again = compute(pinned, service, environments, people, ports, warrant.journal)
+    done = {entry.environment for entry in own if entry.fact == Entered(phase="settled")}
+    stages = tuple(old if old.environment in done else again.stage(old.environment) for old in plan.stages)
+    fresh = plan.model_copy(update={"stages": stages, "verdicts": again.verdicts})
+    insist(fresh.verdicts)
+    warrant.record(Planned(plan=fresh, hash=fresh.hash))
+    return fresh
 
 
 def compute(

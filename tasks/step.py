@@ -6,12 +6,12 @@ after. A step that finds an intent without an outcome looks at the world (`obser
 result cache is never used, and only Unavailable is retried.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import wraps
+from functools import partial, wraps
+from time import sleep
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from prefect import Task, get_run_logger, task
@@ -36,6 +36,8 @@ from tasks.fault import point
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T", bound=Value)
+PAUSES = (0.5, 1.0, 2.0)
+"""Seconds between two attempts while something does not answer; Prefect waits as long between its retries."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ class Call:
         return next((value.environment for value in self.args if isinstance(value, Warrant)), "")
 
 
-def _as_task(verb: Callable[P, R], *, timeout: float | None, retries: int) -> Callable[P, R]:
+def _as_task(verb: Callable[P, R], *, timeout: float | None) -> Callable[P, R]:
     def run(call: Call) -> R:
         return verb(*call.args, **call.kwargs)
 
@@ -151,8 +153,8 @@ def _as_task(verb: Callable[P, R], *, timeout: float | None, retries: int) -> Ca
         task_run_name=_run_name,
         cache_policy=NO_CACHE,
         persist_result=False,
-        retries=retries,
-        retry_delay_seconds=exponential_backoff(backoff_factor=0.5),
+        retries=len(PAUSES),
+        retry_delay_seconds=exponential_backoff(backoff_factor=PAUSES[0]),
         retry_jitter_factor=0.5,
         retry_condition_fn=worth_retrying,
         timeout_seconds=timeout,
@@ -160,8 +162,8 @@ def _as_task(verb: Callable[P, R], *, timeout: float | None, retries: int) -> Ca
 
     @wraps(verb)
     def start(*args: P.args, **kwargs: P.kwargs) -> R:
-        if FlowRunContext.get() is None:  # a command or a test: the verb is a plain function
-            return verb(*args, **kwargs)
+        if FlowRunContext.get() is None:  # a command, a test or a simulation: the verb is a plain function
+            return again(partial(verb, *args, **kwargs))
         return known(Call(*args, **kwargs))
 
     return start
@@ -169,7 +171,7 @@ def _as_task(verb: Callable[P, R], *, timeout: float | None, retries: int) -> Ca
 
 def look(question: Callable[P, R]) -> Callable[P, R]:
     """Make a task of something that changes nothing but is worth seeing; retried only when Unavailable."""
-    return _as_task(question, timeout=None, retries=3)
+    return _as_task(question, timeout=None)
 
 
 def note(bookkeeping: Callable[P, R]) -> Callable[P, R]:
@@ -177,14 +179,19 @@ def note(bookkeeping: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(bookkeeping)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        for pause in (0.5, 1.0, 2.0):
-            try:
-                return bookkeeping(*args, **kwargs)
-            except Unavailable:
-                time.sleep(pause)
-        return bookkeeping(*args, **kwargs)
+        return again(partial(bookkeeping, *args, **kwargs))
 
     return run
+
+
+def again(act: Callable[[], R]) -> R:
+    """Try again while something does not answer, as Prefect does with a task."""
+    for pause in PAUSES:
+        try:
+            return act()
+        except Unavailable:
+            sleep(pause)
+    return act()
 
 
 def step(
@@ -192,7 +199,6 @@ def step(
     *,
     observe: Callable[..., T | None] | None = None,
     timeout: float = 900.0,
-    retries: int = 3,
 ) -> Callable[[Callable[Concatenate[Warrant, P], T]], Callable[Concatenate[Warrant, P], T]]:
     """Make a verb a step.
 
@@ -205,7 +211,7 @@ def step(
         def run(warrant: Warrant, /, *args: P.args, **kwargs: P.kwargs) -> T:
             return carry_out(outcome, act, observe, warrant, *args, **kwargs)
 
-        return _as_task(run, timeout=timeout, retries=retries)
+        return _as_task(run, timeout=timeout)
 
     return wrap
 

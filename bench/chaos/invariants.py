@@ -160,7 +160,7 @@ def _once(row: Row) -> tuple[str, ...] | None:
             return (*where, fact["phase"])
         case "announced" if fact["occasion"] != "needs a person":
             return (*where, fact["occasion"], fact["about"])
-        case "now serving":
+        case "now serving" if fact["settled"]:
             return (*where, fact["settled"]["way"], fact["settled"]["deployment"]["slot"])
         case "opened" | "planned":
             return where

@@ -73,6 +73,8 @@ def sentence(fact: Fact) -> str | None:  # noqa: PLR0911, PLR0912  # one line pe
         case "judged":
             return f"judge at {fact.share / 100:g} %: {fact.verdict.decision} – {fact.verdict.reasons[0]}"
         case "now serving":
+            if fact.settled is None:
+                return "nothing serves any more"
             deployment = fact.settled.deployment
             return f"{deployment.version} serves from slot {deployment.slot} ({fact.settled.way})"
         case "announced":

@@ -10,8 +10,8 @@ from domain.release.plan import Plan, Request
 
 
 def plan_of(entries: Iterable[Entry]) -> Plan | None:
-    """Find the plan of a release."""
-    return next((e.fact.plan for e in entries if isinstance(e.fact, Planned)), None)
+    """Find the plan of a release: the last one, as it may have been drawn up again when its turn came."""
+    return next((e.fact.plan for e in reversed(list(entries)) if isinstance(e.fact, Planned)), None)
 
 
 def request_of(entries: Iterable[Entry]) -> Request | None:

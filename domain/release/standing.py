@@ -2,19 +2,24 @@
 
 from collections.abc import Iterable
 
-from domain.facts import Done, Entry, NowServing
+from domain.errors import Conflict
+from domain.facts import Done, Entry, Intended, NowServing
 from domain.release.outcomes import OUTCOMES, Deployed, Migrated, Retired, Routed
 from domain.release.plan import Settled
-from domain.release.route import Route, Slot
+from domain.release.route import Route, Slot, other
 from domain.value import Value
 
 
 class Standing(Value):
-    """One service in one environment: replicas per slot, traffic, schema, what settled before, the highest token."""
+    """One service in one environment: replicas per slot, traffic, schema, what settled before, the highest token.
+
+    `emptying` is a slot that somebody began to retire, and perhaps did not finish: its replicas may be gone.
+    """
 
     route: Route | None = None
     blue: Deployed | None = None
     green: Deployed | None = None
+    emptying: Slot | None = None
     fingerprint: str | None = None
     migrations: tuple[int, ...] = ()
     settled: tuple[Settled, ...] = ()
@@ -32,25 +37,41 @@ class Standing(Value):
 
 def fold(entries: Iterable[Entry]) -> Standing:
     """Fold the entries of one service and environment, in order."""
-    standing = Standing()
+    standing, token = Standing(), 0
     for entry in entries:
-        standing = standing.model_copy(update={"token": max(standing.token, entry.token)})
+        token = max(token, entry.token)
         match entry.fact:
             case NowServing(settled=settled):
-                standing = standing.model_copy(update={"settled": (*standing.settled, settled)})
+                standing = standing.model_copy(update={"settled": (*standing.settled, settled) if settled else ()})
+            case Intended(verb="retire") if standing.route:
+                standing = standing.model_copy(update={"emptying": other(standing.route.leading)})
             case Done(verb=verb, outcome=outcome) if verb in OUTCOMES:
                 standing = _effect(standing, OUTCOMES[verb].model_validate(outcome))
-    return standing
+    return standing.model_copy(update={"token": token})
+
+
+def insist_as_planned(standing: Standing, planned: Settled | None, where: str, changing: str | None) -> None:
+    """Raise Conflict when an environment is no longer what a plan found there, so that its slot may be taken by now.
+
+    `planned` is what served then, `changing` a release that is changing the environment just now.
+    """
+    if changing:
+        raise Conflict(f"{changing} is in the middle of changing {where}", "wait until it has ended, and plan again")
+    if standing.serving != planned:
+        now, then = (it.deployment.release if it else "nothing" for it in (standing.serving, planned))
+        raise Conflict(f"{where} has changed since the plan: {now} serves there now, it was {then}", "plan again")
 
 
 def _effect(standing: Standing, outcome: Value) -> Standing:
     match outcome:
         case Deployed():
-            return standing.model_copy(update={outcome.deployment.slot: outcome})
+            slot = outcome.deployment.slot
+            emptying = standing.emptying if standing.emptying != slot else None
+            return standing.model_copy(update={slot: outcome, "emptying": emptying})
         case Routed():
             return standing.model_copy(update={"route": outcome.route})
         case Retired():
-            return standing.model_copy(update={"route": outcome.route, outcome.slot: None})
+            return standing.model_copy(update={"route": outcome.route, outcome.slot: None, "emptying": None})
         case Migrated() if outcome.after:
             numbers = {*standing.migrations, *(row.number for row in outcome.applied)}
             return standing.model_copy(update={"fingerprint": outcome.after, "migrations": tuple(sorted(numbers))})

@@ -84,6 +84,16 @@ def _change(entry: Entry) -> dict[str, str]:
     return {}
 
 
+def insist_on_place(entries: Iterable[Entry], environment: str) -> None:
+    """Raise Refused while one of these releases is changing another environment: there it must come back first."""
+    for it in fold(entries).values():
+        if it.phase in CHANGING and it.environment != environment:
+            raise Refused(
+                f"{it.release} is changing {it.environment} just now ({it.phase})",
+                f"take it out of there first: interlock rollback {it.service} {it.environment} --reason …",
+            )
+
+
 def changing(entries: Iterable[Entry], environment: str) -> str | None:
     """Find the release that is changing an environment just now, or got stuck in it."""
     states = fold(entries).values()

@@ -41,7 +41,8 @@ def way_back(standing: Standing, release: str, begun: Slot | None = None) -> tup
     back = other(candidate)
     kept, route = standing.slot(back), standing.route
     reachable = route is not None and route.endpoints(back) != ()  # a restore may have been cut off before this
-    if kept is None or kept.deployment.release != target.deployment.release or not reachable:
+    there = kept is not None and kept.deployment.release == target.deployment.release and standing.emptying != back
+    if not (there and reachable):
         again = target.deployment.model_copy(update={"slot": back})
         steps.append(
             Undo(verb="restore", deployment=again, says=f"start {again.version} in slot {back} from its digest")

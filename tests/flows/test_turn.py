@@ -84,6 +84,10 @@ def test_those_who_wait_go_in_the_order_they_came(opened: "World", calls: list[s
     assert "1.1.0 is released" in resume(opened, "v1.1.0")
     assert calls[-1] == "woken"
     assert "1.1.1 is released" in resume(opened, "v1.1.1")
+    assert opened.serving("production")[0] == "1.1.1"
+    plans = opened.desk.journal.entries(release=opened.release("v1.1.1"), kinds=("planned",))
+    previous = [entry.fact.plan.stage("dev").previous for entry in plans]  # type: ignore[union-attr]  # by kind
+    assert [it.deployment.version for it in previous if it] == ["1.0.0", "1.1.0", "1.1.0"][: len(previous)]
 
 
 def test_a_busy_environment_turns_releases_away_where_that_is_declared(opened: "World", calls: list[str]) -> None:

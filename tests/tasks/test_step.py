@@ -7,7 +7,7 @@ import pytest
 from domain.errors import Conflict, Rejected, Unavailable
 from domain.facts import Done, Failed, Intended
 from domain.value import Value
-from tasks.step import Warrant, carry_out, note, step_key, worth_retrying
+from tasks.step import PAUSES, Warrant, carry_out, look, note, step_key, worth_retrying
 
 
 class Painted(Value):
@@ -132,7 +132,7 @@ def test_only_what_did_not_answer_is_tried_again() -> None:
 def test_bookkeeping_waits_for_a_ledger_that_does_not_answer_and_for_nothing_else(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tasks.step.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("tasks.step.sleep", lambda seconds: None)
     tries: list[type[Exception]] = [Unavailable, Unavailable, Conflict]
 
     @note
@@ -142,6 +142,20 @@ def test_bookkeeping_waits_for_a_ledger_that_does_not_answer_and_for_nothing_els
     with pytest.raises(Conflict):
         write()
     assert tries == []
+
+
+def test_a_verb_outside_a_run_is_tried_again_as_prefect_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    rested: list[float] = []
+    monkeypatch.setattr("tasks.step.sleep", rested.append)
+
+    @look
+    def ask() -> int:
+        if len(rested) < len(PAUSES):
+            raise Unavailable("not yet")
+        return len(rested)
+
+    assert ask() == len(PAUSES)
+    assert rested == list(PAUSES)
 
 
 def test_adapters_are_not_inputs_of_a_step() -> None:
