@@ -62,7 +62,7 @@ def release(
 
 
 def roll_out(warrant: Warrant, plan: Plan, environment: str, artifact: Artifact, desk: Desk) -> Plan:
-    """One environment: wait for it, hold it, have it approved, change it, watch it, settle; returns the plan as it is."""
+    """One environment: wait, hold it, have it approved, change it, watch it, settle; returns the plan it followed."""
     ports, database = desk.ports, desk.ports.databases.get(environment)
     with (
         way_back_set(warrant, desk),
