@@ -13,25 +13,35 @@ from domain.release.route import Slot
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET = "secret://"
-_NUMBERS = ("interlock.token", "interlock.port")
+TOKEN = "interlock.token"
+CONDEMNED = "-leaving"
+_NUMBERS = (TOKEN, "interlock.port")
 _WORDS = tuple(f"interlock.{name}" for name in ("service", "environment", "release", "version", "slot", "config"))
 Row = Mapping[str, Any]
+
+
+def place(stack: str, service: str, environment: str) -> dict[str, str]:
+    """Label what belongs to a service in an environment."""
+    known = {"stack": stack, "service": service, "environment": environment}
+    return {f"interlock.{name}": value for name, value in known.items()}
+
+
+def filters(stack: str, service: str, environment: str) -> dict[str, list[str]]:
+    """Ask the engine for what carries these labels."""
+    return {"label": [f"{name}={value}" for name, value in place(stack, service, environment).items()]}
 
 
 def labels(deployment: Deployment, stack: str) -> dict[str, str]:
     """Name everything that `replica` and `same` want to know later."""
     known = {
-        "stack": stack,
-        "service": deployment.service,
-        "environment": deployment.environment,
         "release": deployment.release,
         "version": deployment.version,
         "slot": deployment.slot,
-        "token": str(deployment.token),
         "port": str(deployment.runtime.port),
         "config": deployment.config_digest,
     }
-    return {f"interlock.{name}": value for name, value in known.items()}
+    said = {f"interlock.{name}": value for name, value in known.items()}
+    return place(stack, deployment.service, deployment.environment) | said | {TOKEN: str(deployment.token)}
 
 
 def variables(deployment: Deployment) -> dict[str, str]:
@@ -101,9 +111,14 @@ def name(row: Row) -> str:
     return names[0].lstrip("/")
 
 
+def condemned(row: Row) -> bool:
+    """Tell whether somebody was about to stop and remove a listed container."""
+    return name(row).endswith(CONDEMNED)
+
+
 def token(row: Row) -> int:
     """Read the token under which a listed container was started."""
-    return int(row["Labels"]["interlock.token"])
+    return int(row["Labels"][TOKEN])
 
 
 def replica(row: Row) -> Replica:

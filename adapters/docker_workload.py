@@ -1,31 +1,32 @@
 """Running replicas on a Docker Engine."""
 
 import math
-import re
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from datetime import datetime
 from functools import cached_property, partial
 
 import requests
-from docker.errors import APIError, ImageNotFound, NotFound
+from docker.errors import APIError, NotFound
 from docker.types import LogConfig
 
 from adapters import docker_container as container
 from adapters.docker_container import Row
 from adapters.docker_engine import Engine, speaking
+from adapters.docker_fence import Fence
+from adapters.docker_image import fetch
+from adapters.docker_network import ensure_network
 from domain.canonical import sha256
-from domain.errors import Conflict, Rejected, Unavailable
+from domain.errors import Rejected
 from domain.ports import Secrets
-from domain.release.artifact import Artifact, CommandResult, Deployment, Replica
+from domain.release.artifact import CommandResult, Deployment, Replica
 
 _AT_ONCE = 8  # requests to the engine in parallel
 _OUTPUT = 64 * 1024  # bytes of a command's output that are kept: the last ones
 _CHECK = "interlock.check"
-_ABSENT = re.compile(r"not found|manifest unknown|name unknown", re.I)
 
 
 class DockerWorkload:
@@ -38,21 +39,23 @@ class DockerWorkload:
         self._engine = engine
         self._stack = stack
         self._secrets = secrets
+        self._fence = Fence(engine, stack)
 
     def start(self, deployment: Deployment) -> tuple[Replica, ...]:
         """Bring up what is missing: a container of the same release, image and config stays, any other is replaced.
 
-        Raises Conflict when a newer owner (a higher token) has started replicas here or the digest holds another
-        image, Invalid when a secret cannot be resolved or the image's command cannot be started.
+        Raises Conflict when a newer owner (a higher token) is at work here or the digest holds another image, Invalid
+        when a secret cannot be resolved or the image's command cannot be started.
         """
-        with speaking(f"starting {deployment.service} {deployment.version} in {deployment.environment}"):
+        doing = f"starting {deployment.service} {deployment.version} in {deployment.environment}"
+        with speaking(doing), self._turn(deployment) as insist:
             there = {container.name(row): row for row in self._rows(deployment.service, deployment.environment)}
-            if newer := [name for name, row in there.items() if container.token(row) > deployment.token]:
-                raise Conflict(f"{newer[0]} belongs to a newer owner", f"token {deployment.token} is no longer current")
-            make = partial(self._create, deployment, self._image(deployment.artifact), self._network(deployment))
+            for row in filter(container.condemned, there.values()):
+                self._remove(row["Id"])  # whoever wanted it gone was overtaken before it was
+            make = partial(self._create, deployment, *self._surroundings(deployment))
             names = [f"{self._prefix(deployment)}-{deployment.slot}-{index}" for index in range(deployment.replicas)]
             with ThreadPoolExecutor(_AT_ONCE) as pool:
-                list(pool.map(lambda name: self._bring_up(deployment, make, name, there.get(name)), names))
+                list(pool.map(lambda name: self._bring_up(deployment, make, name, there.get(name), insist), names))
             rows = self._rows(deployment.service, deployment.environment)
             return tuple(container.replica(row) for row in rows if container.name(row) in names)
 
@@ -69,45 +72,81 @@ class DockerWorkload:
             return since > 0 and bool(self._engine.api.logs(replica.id, since=since, tail=1))
         return False
 
-    def stop(self, replicas: Sequence[Replica], grace: float, token: int) -> None:  # noqa: ARG002  # compared next
-        """Ask with SIGTERM, after `grace` seconds (rounded up) with SIGKILL, and remove; all at once."""
+    def stop(self, replicas: Sequence[Replica], grace: float, token: int) -> None:
+        """Ask with SIGTERM, after `grace` seconds (rounded up) with SIGKILL, and remove; all at once.
 
-        def stop_one(replica: Replica) -> None:
-            with suppress(NotFound):
-                self._engine.api.stop(replica.id, timeout=math.ceil(grace))
-                self._remove(replica.id)
+        Raises Conflict when a newer owner (a higher token) is at work where they run.
+        """
+        places = {(replica.service, replica.environment) for replica in replicas}
+        with speaking("stopping replicas"), ExitStack() as turns, ThreadPoolExecutor(_AT_ONCE) as pool:
+            still = {place: turns.enter_context(self._fence.turn(*place, token)) for place in sorted(places)}
 
-        with speaking("stopping replicas"), ThreadPoolExecutor(_AT_ONCE) as pool:
+            def stop_one(replica: Replica) -> None:
+                insist = still[replica.service, replica.environment]
+                with suppress(NotFound):
+                    self._condemn(replica.id, replica.name, insist)
+                    self._engine.api.stop(replica.id, timeout=math.ceil(grace))
+                    self._remove(replica.id)
+
             list(pool.map(stop_one, replicas))
 
     def run(self, deployment: Deployment, command: Sequence[str], timeout: float) -> CommandResult:
         """Run a command in place of the image's own; `output` is both streams in order, the last 64 KiB.
 
         A container that an interrupted run of the same command left behind is removed first. Exit code 127: there is
-        no such program (Invalid where the engine has no docker-init). Raises Rejected when the time is up.
+        no such program (Invalid where the engine has no docker-init). Raises Rejected when the time is up, Conflict
+        when a newer owner (a higher token) is at work in the environment.
         """
         what = f"`{shlex.join(command)}` in {deployment.environment}"
-        with speaking(f"running {what}"):
+        with speaking(f"running {what}"), self._turn(deployment) as insist:
             name = f"{self._prefix(deployment)}-check-{sha256([deployment.release, list(command)])[:12]}"
-            self._remove(name)
+            with suppress(NotFound):
+                left = self._engine.api.inspect_container(name)["Id"]
+                insist()
+                self._remove(left)
+            made = self._create(deployment, *self._surroundings(deployment), name, command)
             try:
-                image, network = self._image(deployment.artifact), self._network(deployment)
-                made = self._create(deployment, image, network, name, command)
+                insist()
                 self._engine.api.start(made)
                 code = self._wait(made, what, timeout)
                 return CommandResult(exit_code=code, output=self._output(made))
             finally:
-                self._remove(name)
+                self._remove(made)
 
-    def _bring_up(self, deployment: Deployment, make: partial[str], name: str, there: Row | None) -> None:
+    def _turn(self, deployment: Deployment) -> AbstractContextManager[Callable[[], None]]:
+        return self._fence.turn(deployment.service, deployment.environment, deployment.token)
+
+    def _bring_up(
+        self, deployment: Deployment, make: partial[str], name: str, there: Row | None, insist: Callable[[], None]
+    ) -> None:
+        """Have one replica run, in place of whatever has its name."""
         labels = container.labels(deployment, self._stack)
         if there and container.same(there, labels, deployment.artifact.image):
             if there["State"] != "running":
+                insist()
                 self._engine.api.start(there["Id"])
             return
         if there:
+            self._condemn(there["Id"], name, insist)
             self._remove(there["Id"])
-        self._engine.api.start(make(name))
+        insist()
+        made = make(name)
+        insist()
+        self._engine.api.start(made)
+
+    def _condemn(self, made: str, name: str, insist: Callable[[], None]) -> None:
+        """Take a container's name away before it is stopped: a newer owner then makes another, and leaves this one.
+
+        So a late stop or removal hits nothing that a newer owner has kept, and nobody keeps what is stopping already.
+        """
+        insist()
+        if not name.endswith(container.CONDEMNED):
+            self._engine.api.rename(made, f"{name}-{made[:12]}{container.CONDEMNED}")
+        insist()
+
+    def _surroundings(self, deployment: Deployment) -> tuple[Row, str]:
+        api = self._engine.api
+        return fetch(api, deployment.artifact), ensure_network(api, self._stack, deployment.environment)
 
     def _create(self, deployment: Deployment, image: Row, network: str, name: str, command: Sequence[str] = ()) -> str:
         api = self._engine.api
@@ -159,53 +198,10 @@ class DockerWorkload:
         return said[-_OUTPUT:].decode(errors="replace")
 
     def _rows(self, service: str, environment: str) -> list[Row]:
-        wanted = {"stack": self._stack, "service": service, "environment": environment}
-        filters = {"label": [f"interlock.{name}={value}" for name, value in wanted.items()]}
+        filters = container.filters(self._stack, service, environment)
         rows: list[Row] = self._engine.api.containers(all=True, filters=filters)
         replicas = (row for row in rows if _CHECK not in row["Labels"] and container.is_replica(row))
         return sorted(replicas, key=container.name)
-
-    def _image(self, artifact: Artifact) -> Row:
-        """Have the image on the engine, by digest. Raises Conflict when it is another one or the registry lost it."""
-        try:
-            found: Row = self._engine.api.inspect_image(artifact.reference)
-        except ImageNotFound:
-            self._pull(artifact.reference)
-            found = self._engine.api.inspect_image(artifact.reference)
-        if found["Id"] != artifact.image:
-            raise Conflict(f"{artifact.reference} is {found['Id']}, recorded as {artifact.image}", "do not deploy it")
-        return found
-
-    def _pull(self, reference: str) -> None:
-        try:
-            for line in self._engine.api.pull(reference, stream=True, decode=True):
-                if said := line.get("error"):
-                    missing = _ABSENT.search(said)
-                    raise (Conflict if missing else Unavailable)(f"pulling {reference}: {said}", "check the registry")
-        except NotFound as error:
-            raise Conflict(f"{reference} is not in the registry", "publish the version again") from error
-
-    def _network(self, deployment: Deployment) -> str:
-        """Find or make the environment's network.
-
-        The engine lets two networks have one name, and then takes neither; it never lets two have one bridge. So the
-        bridge is named too (15 characters at most), and of several makers one succeeds.
-        """
-        name, api = f"interlock-{self._stack}-{deployment.environment}", self._engine.api
-        labels = {"interlock.stack": self._stack, "interlock.environment": deployment.environment}
-        bridge = {"com.docker.network.bridge.name": f"il-{sha256(labels)[:12]}"}
-        refused = ""
-        for _ in range(100):
-            if found := [row["Id"] for row in api.networks(names=[name]) if row["Name"] == name]:
-                return str(found[0])
-            try:
-                return str(api.create_network(name, driver="bridge", options=bridge, labels=labels)["Id"])
-            except APIError as error:
-                if error.status_code not in (403, 409):
-                    raise
-                refused = str(error.explanation)
-            time.sleep(0.05)  # somebody else has the bridge, and the network shows in a moment
-        raise Unavailable(f"network {name} cannot be made: {refused}", "look at docker network ls")
 
     @cached_property
     def _has_init(self) -> bool:

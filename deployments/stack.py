@@ -112,7 +112,7 @@ class Stack:
         with self._alone():
             for name in ("runner", "prefect", "router"):
                 self._stop(name)
-            self._clear_engine(images=purge)
+            self._clear_engine(purge=purge)
             for name in ("registry", "postgres"):
                 self._stop(name)
             mark.stop_all(self.name)
@@ -189,7 +189,7 @@ class Stack:
             env=self.environment(),
         )
 
-    def _clear_engine(self, *, images: bool) -> None:
+    def _clear_engine(self, *, purge: bool) -> None:
         if not dockerd.answers(self._state.host):
             return
         api, mine = Engine(self._state.host).api, {"label": f"interlock.stack={self.name}"}
@@ -199,7 +199,11 @@ class Stack:
                 api.remove_container(container["Id"], force=True, v=True)
             for network in api.networks(filters=mine):
                 api.remove_network(network["Id"])
-            for image in api.images(filters=mine) if images else ():
+            if not purge:
+                return  # the tokens in the volumes belong to the ledger, which stays too
+            for volume in api.volumes(filters=mine)["Volumes"] or ():
+                api.remove_volume(volume["Name"])
+            for image in api.images(filters=mine):
                 api.remove_image(image["Id"], force=True)
 
     def _engine_is_shared(self) -> bool:

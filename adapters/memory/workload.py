@@ -59,6 +59,7 @@ class MemoryWorkload:
 
     def run(self, deployment: Deployment, command: Sequence[str], timeout: float) -> CommandResult:
         """Answer as `exit_codes` says."""
+        self._claim(deployment.service, deployment.environment, deployment.token)
         self.ran.append((deployment.environment, deployment.version, tuple(command)))
         code = self.exit_codes.get(tuple(command), 0)
         if code is None:

@@ -36,12 +36,15 @@ def ensure(folder: Path, host: str = SOCKET, options: Sequence[str] = ()) -> Chi
 
 
 def clear(stack: str, host: str | None = None) -> None:
-    """Remove every container, network and image that carries the label of a stack, and nothing else."""
+    """Remove every container, volume, network and image that carries the label of a stack, and nothing else."""
     api, labelled = Engine(host).api, {"label": f"interlock.stack={stack}"}
     with speaking(f"removing what the stack {stack} left on the engine"):
         for row in api.containers(all=True, filters=labelled):
             with suppress(NotFound):
                 api.remove_container(row["Id"], force=True, v=True)
+        for row in api.volumes(filters=labelled)["Volumes"] or ():
+            with suppress(NotFound):
+                api.remove_volume(row["Name"])
         for row in api.networks(filters=labelled):
             with suppress(NotFound):
                 api.remove_network(row["Id"])

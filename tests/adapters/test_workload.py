@@ -24,6 +24,7 @@ from domain.errors import Conflict, Invalid, Rejected, Unavailable
 from domain.ports import Workload
 from domain.release.artifact import Artifact, Deployment, Recipe
 from domain.release.service import Runtime
+from tests.adapters.zombie import NAP, Zombie
 
 APP = """
 import json, os, signal, sys
@@ -137,6 +138,8 @@ def environment(request: pytest.FixtureRequest) -> Iterator[str]:
             real.api.remove_container(row["Id"], force=True)
         for row in real.api.networks(filters=label):
             real.api.remove_network(row["Id"])
+        for row in real.api.volumes(filters=label)["Volumes"] or ():
+            real.api.remove_volume(row["Name"])
 
 
 def packed(files: dict[str, str]) -> bytes:
@@ -213,6 +216,64 @@ def test_a_stale_token_is_refused_and_changes_nothing(place: Place, environment:
     with pytest.raises(Conflict, match="newer owner"):
         place.workload.start(place.deployment(environment, slot="green", token=8))
     assert place.workload.running("shop", environment) == started
+
+
+def test_a_stale_token_touches_no_replica_that_a_newer_owner_kept(place: Place, environment: str) -> None:
+    wanted = place.deployment(environment)
+    place.workload.start(wanted)
+    kept = place.workload.start(wanted.model_copy(update={"token": 8}))
+    for stale in (
+        lambda: place.workload.stop(kept, grace=0, token=7),
+        lambda: place.workload.run(wanted, FAILS, timeout=60),
+        lambda: place.workload.start(wanted.model_copy(update={"release": "r-2"})),
+    ):
+        with pytest.raises(Conflict, match="newer owner, token 8; mine is 7"):
+            stale()
+    assert place.workload.running("shop", environment) == kept
+    place.workload.stop(kept, grace=0, token=9)
+    with pytest.raises(Conflict, match="shop"):
+        place.workload.start(place.deployment(environment, token=8))  # nothing is left that could carry a label
+    assert place.workload.running("shop", environment) == ()
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("act", "place"),
+    [
+        ("retire", "before rename"),
+        ("retire", "after rename"),
+        ("retire", "before stop"),
+        ("deploy", "before rename"),
+        ("deploy", "before remove_container"),
+    ],
+)
+def test_an_owner_who_is_stopped_in_the_middle_harms_no_replica_of_a_newer_one(
+    published: Published, environment: str, act: str, place: str
+) -> None:
+    """Before or after a request to the engine, in the middle of stopping a replica, or of replacing it."""
+    here = Place(published.docker, published.artifact)
+    (before,) = published.docker.start(here.deployment(environment, token=3))
+    forward = here.deployment(environment, release="r-2").model_dump_json()
+    zombie = Zombie(act, place, 5, published.stack, forward)
+    (mine,) = published.docker.start(here.deployment(environment, token=7))
+    assert (mine.id == before.id) == (place == "before rename")
+    assert zombie.wake().startswith("Conflict")
+    (after,) = published.docker.running("shop", environment)
+    assert after.running
+    assert (after.id, after.address) == (mine.id, mine.address)
+
+
+@pytest.mark.real
+def test_a_check_of_a_newer_owner_is_not_removed_by_an_older_one(published: Published, environment: str) -> None:
+    here = Place(published.docker, published.artifact)
+    command = here.deployment(environment).model_dump_json()
+    zombie = Zombie("check", "after create_container", 5, published.stack, command)
+    with ThreadPoolExecutor(1) as pool:
+        newer = pool.submit(published.docker.run, here.deployment(environment, token=7), NAP, timeout=60)
+        mine = {"label": [f"interlock.environment={environment}", "interlock.token=7"], "status": "running"}
+        assert eventually(lambda: bool(published.api.containers(filters=mine)))
+        assert zombie.wake().startswith("Conflict")
+        assert newer.result().exit_code == 0
 
 
 def test_a_replica_that_logs_is_told_from_a_silent_one(place: Place, environment: str) -> None:

@@ -12,12 +12,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from docker import APIClient
+
 from adapters import haproxy_runtime
+from adapters.docker import Docker
 from adapters.haproxy import HAProxy
 from adapters.memory.secrets import MemorySecrets
 from adapters.postgres import Postgres
 from adapters.postgres_migrate import Migrator
 from domain.errors import ReleaseError, Unavailable
+from domain.release.artifact import Deployment
 from domain.release.route import Route
 from domain.schema.migration import Migration
 from tests.adapters.shop import DSN
@@ -77,6 +81,44 @@ def migrate(place: str, token: int, dsn: str, step: str) -> None:
         database.migrate(Migration.model_validate_json(step), "zombie", token, 0.05, 30.0)
 
 
+NAP = ("python3", "-c", "import time; time.sleep(3); print('done')")
+
+
+def _stop_at(place: str) -> None:
+    """Stop before or after the first request of a name to the engine."""
+    when, _, request = place.partition(" ")
+    method = getattr(APIClient, request)
+
+    def asked(*args: Any, **kwargs: Any) -> Any:
+        stop_once(when == "before")
+        answered = method(*args, **kwargs)
+        stop_once(when == "after")
+        return answered
+
+    setattr(APIClient, request, asked)
+
+
+def deploy(place: str, token: int, stack: str, deployment: str) -> None:
+    """Start a deployment; `place` is a request to the engine, and whether to stop before or after it."""
+    _stop_at(place)
+    wanted = Deployment.model_validate_json(deployment).model_copy(update={"token": token})
+    Docker(None, stack, MemorySecrets({})).start(wanted)
+
+
+def retire(place: str, token: int, stack: str, deployment: str) -> None:
+    """Stop all replicas of a deployment's service."""
+    _stop_at(place)
+    docker, wanted = Docker(None, stack, MemorySecrets({})), Deployment.model_validate_json(deployment)
+    docker.stop(docker.running(wanted.service, wanted.environment), grace=1, token=token)
+
+
+def check(place: str, token: int, stack: str, deployment: str) -> None:
+    """Run a command in a deployment."""
+    _stop_at(place)
+    wanted = Deployment.model_validate_json(deployment).model_copy(update={"token": token})
+    Docker(None, stack, MemorySecrets({})).run(wanted, NAP, timeout=60)
+
+
 _STOPPED: list[bool] = []
 
 
@@ -92,7 +134,7 @@ def tell(error: ReleaseError) -> None:
     sys.stdout.write(f"{type(error).__name__} {error.message}\n")
 
 
-ACTS: dict[str, Callable[..., None]] = {"move": move, "migrate": migrate}
+ACTS: dict[str, Callable[..., None]] = {act.__name__: act for act in (move, migrate, deploy, retire, check)}
 
 if __name__ == "__main__":
     act, place, token, *arguments = sys.argv[1:]

@@ -45,14 +45,16 @@ def test_clearing_a_stack_leaves_every_other_stack_alone() -> None:
         labels = {"interlock.stack": stack}
         api.create_network(f"interlock-{stack}-dev", labels=labels)
         api.create_container(image=image, name=stack, labels=labels)
+        api.create_volume(f"interlock-{stack}-token-1", labels=labels)
 
     def left(stack: str) -> int:
         labelled = {"label": f"interlock.stack={stack}"}
-        return len(api.containers(all=True, filters=labelled)) + len(api.networks(filters=labelled))
+        volumes = api.volumes(filters=labelled)["Volumes"]
+        return len(api.containers(all=True, filters=labelled)) + len(api.networks(filters=labelled)) + len(volumes)
 
     try:
         dockerd.clear(stacks[0])
-        assert (left(stacks[0]), left(stacks[1])) == (0, 2)
+        assert (left(stacks[0]), left(stacks[1])) == (0, 3)
     finally:
         dockerd.clear(stacks[1])
     assert left(stacks[1]) == 0
