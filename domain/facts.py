@@ -6,6 +6,7 @@ from pydantic import Field, TypeAdapter
 
 from domain.canary.tick import Tick
 from domain.canary.verdict import Verdict
+from domain.environment.drift import Drift
 from domain.policy.approval import Approval, Gate
 from domain.release.plan import Plan, Request, Settled
 from domain.value import Value
@@ -184,6 +185,15 @@ class Announced(Value):
     groups: tuple[str, ...]
 
 
+class Compared(Value):
+    """The ledger was held against the world; no drifts: they were the same."""
+
+    kind: Literal["compared"] = "compared"
+    drifts: tuple[Drift, ...]
+    reason: str = ""
+    run: str = Field(description="the Prefect flow run that looked")
+
+
 class Cleared(Value):
     """Something that nobody owned was removed."""
 
@@ -212,6 +222,7 @@ Fact = Annotated[
     | Judged
     | NowServing
     | Announced
+    | Compared
     | Cleared,
     Field(discriminator="kind"),
 ]

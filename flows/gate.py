@@ -1,8 +1,10 @@
 """Wait for people. The pause is only a waiting room: what counts are the signatures in the journal."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from prefect.exceptions import ObjectNotFound
 from prefect.flow_runs import suspend_flow_run
@@ -48,21 +50,29 @@ def approve(warrant: Warrant, plan: Plan, stage: Stage, artifact: Artifact, desk
 
 
 def ask(warrant: Warrant, gate: Gate, plan: Plan, stage: Stage, desk: Desk) -> None:
+    """Suspend until every seat of a release's gate is filled; raises Refused when somebody rejects."""
+    about = {"question": gate.question}
+    call = partial(announce, warrant, "approval needed", plan, about, desk.post, desk.ports)
+    wait(warrant, gate, markdown(plan), stage.profile.approval_expires, call, desk)
+
+
+def wait(warrant: Warrant, gate: Gate, shown: str, patience: float, call: Callable[[], None], desk: Desk) -> None:
     """Suspend until every seat of the gate is filled by a signature; each resume only looks again.
 
-    Raises Refused when somebody rejects.
+    `shown` is what is decided about, as Markdown; `call` tells people of a new round; `patience` in seconds. Raises
+    Refused when somebody rejects.
     """
     clock, people = desk.ports.clock, desk.people
     while (counted := count(warrant, gate, people, clock)).missing:
         number, new = open_round(warrant, gate)
         if new:
-            announce(warrant, "approval needed", plan, {"question": gate.question}, desk.post, desk.ports)
+            call()
         waits_for = f"## Waiting for {seats_text(counted.missing)}\n\n{gate.question} in **{gate.environment}**\n\n"
         how = f"Run `interlock approve {warrant.release}`, or paste a signed approval below.\n\n"
-        form = SignedApproval.with_initial_data(description=waits_for + how + markdown(plan))
+        form = SignedApproval.with_initial_data(description=waits_for + how + shown)
         key = re.sub("[^a-z0-9]+", "-", f"{gate.question} {gate.environment} {gate.plan[:12]} {number}")
         try:
-            answer = suspend_flow_run(form, timeout=int(stage.profile.approval_expires), key=key)
+            answer = suspend_flow_run(form, timeout=int(patience), key=key)
             text = answer.signed
         except (ObjectNotFound, ValidationError):
             text = ""  # resumed by force or with a forged form: back to waiting

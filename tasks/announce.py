@@ -9,25 +9,20 @@ from tasks.step import Warrant, note
 
 
 @note
-def announce(warrant: Warrant, occasion: Occasion, plan: Plan, about: dict[str, str], post: Post, ports: Ports) -> None:
+def announce(
+    warrant: Warrant, occasion: Occasion, plan: Plan | None, about: dict[str, str], post: Post, ports: Ports
+) -> None:
     """Queue the message of every group and try to deliver; what fails is tried again later from the outbox.
 
-    Nobody is told the same thing twice, however often a release is entered again.
+    Without a plan the words are those of `about`. Nobody is told the same thing twice, however often a release is
+    entered again.
     """
     question, where = about.get("question", ""), warrant.environment
     told = warrant.journal.entries(release=warrant.release, environment=where or None, kinds=("announced",))
     if any(e.fact.model_dump(include={"occasion", "about"}) == {"occasion": occasion, "about": question} for e in told):
         return
-    words = {
-        "release": warrant.release,
-        "service": plan.service,
-        "version": plan.version,
-        "commit": plan.commit.sha[:12],
-        "environment": warrant.environment,
-        "environments": " → ".join(stage.environment for stage in plan.stages),
-        "changes": "\n".join(f"- {subject}" for subject in plan.changelog),
-        **about,
-    }
+    known = {"release": warrant.release, "service": warrant.service, "environment": warrant.environment}
+    words = {**known, **(_words(plan) if plan else {}), **about}
     written = notices(occasion, words, f"{warrant.release}/{warrant.environment}/{question}")
     for notice in written:
         post.enqueue(notice.key, notice.group, notice.title, notice.body)
@@ -36,3 +31,12 @@ def announce(warrant: Warrant, occasion: Occasion, plan: Plan, about: dict[str, 
         post.deliver(ports.notices, ports.clock.now())
     except ReleaseError:
         return  # the outbox keeps them; a release never fails because a channel is down
+
+
+def _words(plan: Plan) -> dict[str, str]:
+    return {
+        "version": plan.version,
+        "commit": plan.commit.sha[:12],
+        "environments": " → ".join(stage.environment for stage in plan.stages),
+        "changes": "\n".join(f"- {subject}" for subject in plan.changelog),
+    }

@@ -90,13 +90,14 @@ class MemoryWorkload:
     def _bring_up(self, name: str, deployment: Deployment) -> Replica:
         wanted = (deployment.release, deployment.slot, deployment.artifact.image, deployment.config_digest)
         there = self.replicas.get(name)
-        if there and (there.release, there.slot, there.image, there.config_digest) == wanted:
+        same = there and (there.release, there.slot, there.image, there.config_digest) == wanted
+        if there and same and there.running:
             self.replicas[name] = there.model_copy(update={"running": deployment.version not in self.crashed})
             return self.replicas[name]
         self._started += 1
-        reachable = f"10.0.{self._started // 250}.{self._started % 250 + 1}"
+        reachable = f"10.0.{self._started // 250}.{self._started % 250 + 1}"  # a stopped one comes back elsewhere, too
         self.replicas[name] = Replica(
-            id=f"{name}#{self._started}",
+            id=there.id if there and same else f"{name}#{self._started}",
             name=name,
             address=NOWHERE if deployment.version in self.never_ready else reachable,
             port=deployment.runtime.port,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from domain.environment.drift import ApplyRoute, Drift, ReplaceReplica, Seen, StartMissing, StopStray
+from domain.environment.drift import ApplyRoute, Drift, Plane, ReplaceReplicas, Seen, StartMissing, StopStray
 from domain.release.artifact import Replica
 from domain.release.outcomes import Deployed
 from domain.release.route import Endpoint, Route, Slot
@@ -16,12 +16,13 @@ def compare(stands: Standing, seen: Seen) -> tuple[Drift, ...]:
     """List every difference, in the order in which they are to be mended; empty: the world is as recorded.
 
     What is missing is started before the route leads to it, and strays are stopped after the route has left them. A
-    mended replica has a new address, so a route may differ only after the first repair: look again after each.
+    mended replica has a new address, so a route may differ only after the first repair: look again after each. Wrong
+    replicas come before missing ones, because starting a deployment replaces the wrong ones, drained or not.
     """
     wanted = wanted_route(stands, seen)
     return (
-        *_missing(stands, seen),
         *_not_it(stands, seen, wanted),
+        *_missing(stands, seen),
         *_traffic(wanted, seen),
         *_strays(stands, seen),
         *_schema(stands, seen),
@@ -60,30 +61,28 @@ def _not_it(stands: Standing, seen: Seen, wanted: Route | None) -> Iterator[Drif
     for slot in _SLOTS:
         if not (told := stands.slot(slot)):
             continue
-        ours = {r.name for r in told.replicas}
-        for name, replica in sorted(_running(seen, slot).items()):
-            if name in ours and not _is_it(replica, told):
-                others = tuple(e for e in wanted.endpoints(slot) if e.name != name) if wanted else ()
-                around = wanted.holding(slot, others) if wanted and others else None
-                yield from _wrong(
-                    replica, told, ReplaceReplica(deployment=told.deployment, replica=replica, around=around)
-                )
+        running = _running(seen, slot)
+        ours = [running[name] for name in sorted(r.name for r in told.replicas) if name in running]
+        wrong = tuple(replica for replica in ours if not _is_it(replica, told))
+        right = {replica.name for replica in ours if replica not in wrong}
+        left = tuple(e for e in wanted.endpoints(slot) if e.name in right) if wanted else ()
+        around = wanted.holding(slot, left) if wanted and left else None
+        repair = ReplaceReplicas(deployment=told.deployment, replicas=wrong, around=around)
+        for replica in wrong:
+            yield from _wrong(replica, told, repair)
 
 
-def _wrong(replica: Replica, told: Deployed, repair: ReplaceReplica) -> Iterator[Drift]:
-    wanted, name = told.deployment, replica.name
-    if replica.image != wanted.artifact.image:
-        said = (f"{name} runs {wanted.artifact.image[:19]}", f"it runs {replica.image[:19]}")
-        yield Drift(plane="image", expected=said[0], seen=said[1], repair=repair)
-    if replica.config_digest != wanted.config_digest:
-        said = (
-            f"{name} has configuration {wanted.config_digest[:12]}",
-            f"it has {replica.config_digest[:12] or 'none'}",
-        )
-        yield Drift(plane="config", expected=said[0], seen=said[1], repair=repair)
-    if replica.release != wanted.release:
-        said = (f"{name} was started by {wanted.release}", f"it says {replica.release or 'nothing'}")
-        yield Drift(plane="replicas", expected=said[0], seen=said[1], repair=repair)
+def _wrong(replica: Replica, told: Deployed, repair: ReplaceReplicas) -> Iterator[Drift]:
+    wanted = told.deployment
+    facets: tuple[tuple[Plane, str, str, str, int], ...] = (  # the last: characters that are enough to recognise it
+        ("image", "image", wanted.artifact.image, replica.image, 19),
+        ("config", "configuration", wanted.config_digest, replica.config_digest, 12),
+        ("replicas", "release", wanted.release, replica.release, 60),
+    )
+    for plane, what, expected, found, enough in facets:
+        if expected != found:
+            said = (f"{replica.name} of {what} {expected[:enough]}", f"{what} {found[:enough] or 'unknown'}")
+            yield Drift(plane=plane, expected=said[0], seen=said[1], repair=repair)
 
 
 def _traffic(wanted: Route | None, seen: Seen) -> Iterator[Drift]:

@@ -34,18 +34,18 @@ class StartMissing(Value):
         return f"start what {self.deployment.version} lacks in slot {self.deployment.slot}"
 
 
-class ReplaceReplica(Value):
-    """Take a replica that is not what it should be off the router, stop it, and start the right one in its place."""
+class ReplaceReplicas(Value):
+    """Take replicas that are not what they should be off the router, stop them, and start the right ones instead."""
 
-    kind: Literal["replace replica"] = "replace replica"
+    kind: Literal["replace replicas"] = "replace replicas"
     deployment: Deployment
-    replica: Replica
-    around: Route | None = Field(description="the route without it; None: its slot has no other, it goes undrained")
+    replicas: tuple[Replica, ...]
+    around: Route | None = Field(description="the route without them; None: nobody else is in their slot to take over")
 
     @property
     def says(self) -> str:
         """Say it as an operator would."""
-        return f"replace {self.replica.name} by {self.deployment.version}"
+        return f"replace {' and '.join(r.name for r in self.replicas)} by {self.deployment.version}"
 
 
 class ApplyRoute(Value):
@@ -72,7 +72,7 @@ class StopStray(Value):
         return f"stop {self.replica.name}"
 
 
-Repair = Annotated[StartMissing | ReplaceReplica | ApplyRoute | StopStray, Field(discriminator="kind")]
+Repair = Annotated[StartMissing | ReplaceReplicas | ApplyRoute | StopStray, Field(discriminator="kind")]
 
 
 class Drift(Value):
@@ -94,3 +94,23 @@ class Drift(Value):
 def report_hash(drifts: Sequence[Drift]) -> str:
     """Name a report by its content, as a plan is: 64 hex digits, which is what people sign."""
     return sha256([drift.model_dump(mode="json") for drift in drifts])
+
+
+def says(drifts: Sequence[Drift]) -> str:
+    """Put a report into half a sentence."""
+    if not drifts:
+        return "the world is as the ledger says"
+    planes = ", ".join(dict.fromkeys(drift.plane for drift in drifts))
+    return f"{len(drifts)} {'difference' if len(drifts) == 1 else 'differences'} between ledger and world: {planes}"
+
+
+def markdown(drifts: Sequence[Drift]) -> str:
+    """Put a report into a table, for a form."""
+    rows = [drift.row for drift in drifts]
+    head = [f"| {' | '.join(rows[0])} |", "|---|---|---|---|"] if rows else []
+    return "\n".join([*head, *(f"| {' | '.join(row.values())} |" for row in rows)])
+
+
+def reconciliation(service: str, environment: str, run: str) -> str:
+    """Name what stands in the journal in a release's place while a run compares, and perhaps repairs."""
+    return f"{service}-{environment}-reconcile-{run[:8]}"

@@ -127,17 +127,20 @@ def _abandoned(it: Belonging) -> str | None:
 
 
 def _unowned(it: Belonging, owned: Estate) -> str | None:
-    """Say why nobody owns what does name an owner; None when somebody does, or may."""
+    """Say why nobody owns what does name an owner; None when somebody does, or may.
+
+    Networks and volumes that name neither release nor environment are the stack's own, such as its gateway.
+    """
     if owned.may_want(it):
         return None
     stands = it.name in owned.replicas or it.address in owned.addresses
     ended = f"{it.release} is over" if it.release in owned.over else "no release of this ledger made it"
     match it.kind:
-        case "container" | "volume" if not stands:
+        case "container" | "volume" if not stands and (it.release or it.environment):
             return ended
         case "image" if it.release in owned.over and it.id not in owned.images and it.service not in owned.busy:
             return f"{ended} and never published it"
-        case "network" if it.environment not in {"", _BUILD, *owned.environments}:  # "": the stack's own
+        case "network" if it.environment not in {"", _BUILD, *owned.environments}:
             return f"there is no environment {it.environment}"
         case "route" if it.name not in owned.routes:
             return "nothing stands behind it"

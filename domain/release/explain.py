@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from domain.environment.drift import says
 from domain.facts import Entry, Fact
 from domain.lease import carrier_of
 
@@ -79,6 +80,8 @@ def sentence(fact: Fact) -> str | None:  # noqa: PLR0911, PLR0912  # one line pe
             return f"{deployment.version} serves from slot {deployment.slot} ({fact.settled.way})"
         case "announced":
             return f"told {', '.join(fact.groups)}: {fact.occasion}"
+        case "compared":
+            return says(fact.drifts) + (f" (looked because {fact.reason})" if fact.reason else "")
         case "cleared":
             return f"removed {fact.what}: {fact.reason}"
     return None

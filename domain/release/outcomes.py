@@ -55,6 +55,12 @@ class Retired(Value):
     slot: str
 
 
+class Dismissed(Value):
+    """A replica that was stopped and removed, by name."""
+
+    replica: str
+
+
 class Verified(Value):
     """What was seen after an undo: who serves, on which schema."""
 

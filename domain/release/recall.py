@@ -3,7 +3,19 @@
 from collections.abc import Iterable
 
 from domain.canary.tick import Tick
-from domain.facts import Approved, Done, Entered, Entry, GateOpened, Looked, NotCounted, Opened, Phase, Planned
+from domain.facts import (
+    Approved,
+    Compared,
+    Done,
+    Entered,
+    Entry,
+    GateOpened,
+    Looked,
+    NotCounted,
+    Opened,
+    Phase,
+    Planned,
+)
 from domain.policy.approval import Approval, Gate
 from domain.release.artifact import Artifact
 from domain.release.plan import Plan, Request
@@ -17,6 +29,11 @@ def plan_of(entries: Iterable[Entry]) -> Plan | None:
 def request_of(entries: Iterable[Entry]) -> Request | None:
     """Find what was asked for."""
     return next((e.fact.request for e in entries if isinstance(e.fact, Opened)), None)
+
+
+def comparison_of(entries: Iterable[Entry]) -> Compared | None:
+    """Find what a reconciliation saw last; None: it is no reconciliation."""
+    return next((e.fact for e in reversed(list(entries)) if isinstance(e.fact, Compared)), None)
 
 
 def artifact_of(entries: Iterable[Entry]) -> Artifact | None:

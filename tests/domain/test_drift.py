@@ -12,7 +12,7 @@ from domain.environment.drift import (
     ApplyRoute,
     Drift,
     Repair,
-    ReplaceReplica,
+    ReplaceReplicas,
     Seen,
     StartMissing,
     StopStray,
@@ -110,9 +110,11 @@ class Scene:
                     if name not in self.replicas or not self.replicas[name].running:
                         self.replicas[name] = replica(name, 100 + number)
                 self._record(wanted)
-            case ReplaceReplica(deployment=wanted, replica=wrong):
-                self.replicas[wrong.name] = replica(wrong.name, 200)
-                self._record(wanted)
+            case ReplaceReplicas(deployment=wanted, replicas=wrong, around=around):
+                assert around is None or not {e.name for e in around.green} & {it.name for it in wrong}
+                for it in wrong:
+                    self.replicas[it.name] = replica(it.name, 200)
+                self.mend(StartMissing(deployment=wanted))
             case ApplyRoute(route=route):
                 self.route = route
                 self.stands = self.stands.model_copy(update={"route": route})
@@ -167,10 +169,10 @@ def test_other_bytes_under_the_right_name_are_replaced_around_the_others(scene: 
     drift = only(scene.look())
     assert (drift.plane, drift.expected, drift.seen) == (
         "image",
-        "shop-green-0 runs sha256:bbbbbbbbbbbb",
-        "it runs sha256:000000000000",
+        "shop-green-0 of image sha256:bbbbbbbbbbbb",
+        "image sha256:000000000000",
     )
-    assert isinstance(drift.repair, ReplaceReplica)
+    assert isinstance(drift.repair, ReplaceReplicas)
     assert drift.repair.around is not None
     assert [e.name for e in drift.repair.around.green] == ["shop-green-1"]
 
@@ -178,15 +180,30 @@ def test_other_bytes_under_the_right_name_are_replaced_around_the_others(scene: 
 def test_another_configuration_is_its_own_plane(scene: Scene) -> None:
     scene.change(NAMES[0], config_digest="c" * 64)
     drift = only(scene.look())
-    assert (drift.plane, drift.seen) == ("config", "it has cccccccccccc")
-    assert isinstance(drift.repair, ReplaceReplica)
+    assert (drift.plane, drift.seen) == ("config", "configuration cccccccccccc")
+    assert isinstance(drift.repair, ReplaceReplicas)
     scene.change(NAMES[0], image=OTHER)
     assert [drift.plane for drift in scene.look()] == ["image", "config"]
 
 
+def test_two_hashes_that_begin_alike_are_two(scene: Scene) -> None:
+    scene.change(NAMES[0], image=f"{IMAGE[:-1]}0")
+    assert only(scene.look()).plane == "image"
+
+
+def test_wrong_replicas_are_replaced_together_before_missing_ones_are_started(scene: Scene) -> None:
+    # starting a deployment replaces the wrong ones too: they must be off the router by then
+    scene.change(NAMES[0], image=OTHER)
+    del scene.replicas[NAMES[1]]
+    drifts = scene.look()
+    assert [type(drift.repair) for drift in drifts] == [ReplaceReplicas, StartMissing]
+    assert isinstance(drifts[0].repair, ReplaceReplicas)
+    assert drifts[0].repair.around is None
+
+
 def test_a_replica_of_another_release_is_replaced(scene: Scene) -> None:
     scene.change(NAMES[0], release="r-1")
-    assert only(scene.look()).seen == "it says r-1"
+    assert only(scene.look()).seen == "release r-1"
 
 
 def test_the_last_replica_of_a_slot_is_replaced_without_a_detour(scene: Scene) -> None:
@@ -196,7 +213,7 @@ def test_the_last_replica_of_a_slot_is_replaced_without_a_detour(scene: Scene) -
     )
     scene.change(NAMES[0], image=OTHER)
     [wrong, _] = scene.look()
-    assert isinstance(wrong.repair, ReplaceReplica)
+    assert isinstance(wrong.repair, ReplaceReplicas)
     assert wrong.repair.around is None
 
 

@@ -90,7 +90,7 @@ def test_a_replica_that_was_retired_stands_no_more(ledger: Ledger) -> None:
 
 def test_a_container_that_no_release_made_is_an_orphan(ledger: Ledger) -> None:
     said = "no release of this ledger made it"
-    assert found(ledger, container(release="by hand"), container("bare", release="", service="", environment="")) == [
+    assert found(ledger, container(release="by hand"), container("bare", release="", service="")) == [
         ("bare", said), ("left", said),
     ]  # fmt: skip
 
@@ -156,7 +156,8 @@ def test_a_volume_goes_with_its_release(ledger: Ledger) -> None:
         return Belonging(kind="volume", id=release, name=release, release=release, **more)
 
     ledger.open("r-new", "planned")
-    assert found(ledger, volume("r-red"), volume("r-new"), volume("r-red", in_use=True)) == [("r-red", "r-red is over")]
+    there = [volume("r-red"), volume("r-new"), volume(""), volume("r-red", in_use=True)]
+    assert found(ledger, *there) == [("r-red", "r-red is over")]
 
 
 def route(name: str) -> Belonging:
