@@ -15,12 +15,12 @@ from cli import options, runs, show
 from cli.find import oneself, story_of, waiting, who_may
 from cli.plan_sheet import head, one_stage
 from cli.sign import sign
+from domain.environment.drift import report_hash
 from domain.errors import Conflict, Invalid, ReleaseError
-from domain.facts import Entry, Opened
+from domain.facts import Compared, Entry, Opened
 from domain.policy.approval import Gate, Quorum, Statement, admit, quorum
 from domain.policy.people import Person
-from domain.release.plan import Plan
-from domain.release.recall import approvals_of, phase_of, plan_of
+from domain.release.recall import approvals_of, comparison_of, phase_of, plan_of
 from tasks.approve import expiry, hand_in
 
 app = typer.Typer(add_completion=False)
@@ -44,15 +44,11 @@ def approve(
     """
     house = open_house()
     entries, gate = _question(house, release, environment)
-    plan = plan_of(entries)
-    if plan is None or plan.hash != gate.plan:
-        raise Conflict(f"{release}: the plan in the journal is not the one in question", "run `interlock verify`")
     person = oneself(myself, house.people)
-    _show(house, entries, gate, plan, show.err if to_paste else show.out)
+    patience = _show(house, entries, gate, show.err if to_paste else show.out)
     decision: Literal["approve", "reject"] = "reject" if reject else "approve"
     if not yes:
         typer.confirm(f"{person.name}: {decision} {gate.question!r} in {gate.environment}?", abort=True, err=to_paste)
-    patience = plan.stage(gate.environment).profile.approval_expires
     approval = sign(_statement(gate, decision, person, patience), person, key)
     if to_paste:
         admit(approval, gate, house.people, _now())
@@ -99,12 +95,25 @@ def _statement(gate: Gate, decision: Literal["approve", "reject"], person: Perso
     )
 
 
-def _show(house: House, entries: Sequence[Entry], gate: Gate, plan: Plan, console: Console) -> None:
-    """Show what a signature would be about, and how far the gate is."""
-    head(plan, console)
-    one_stage(plan, plan.stage(gate.environment), console)
+def _show(house: House, entries: Sequence[Entry], gate: Gate, console: Console) -> float:
+    """Show what a signature would be about, and how far the gate is; returns for how many seconds it would count.
+
+    Raises Conflict when the journal holds another plan, or other differences, than the gate is about.
+    """
+    plan, compared = plan_of(entries), comparison_of(entries)
+    if plan and plan.hash == gate.plan:
+        head(plan, console)
+        one_stage(plan, plan.stage(gate.environment), console)
+        patience = plan.stage(gate.environment).profile.approval_expires
+    elif compared and report_hash(compared.drifts) == gate.plan:
+        rows = [drift.row for drift in compared.drifts]
+        show.table("differences", tuple(rows[0]), [tuple(row.values()) for row in rows], console=console)
+        patience = house.catalog.environment(gate.environment).approval_expires
+    else:
+        raise Conflict(f"{gate.release}: the plan in the journal is not the one in question", "run `interlock verify`")
     show.say(f"plan {gate.plan}\nimage {gate.digest}\nasked: {gate.question}?", console=console)
     _say_missing(gate, quorum(approvals_of(entries), gate, house.people, _now()), house, console)
+    return patience
 
 
 def _say_missing(gate: Gate, counted: Quorum, house: House, console: Console) -> None:
@@ -123,13 +132,14 @@ def _count(house: House, release: str, gate: Gate) -> Quorum:
 
 def _wake(house: House, release: str, entries: Sequence[Entry]) -> None:
     """Wake the run that waits; one that cannot be woken finds the signatures in the journal whenever it comes back."""
-    first = next(entry.fact.run for entry in entries if isinstance(entry.fact, Opened))
+    first = next(entry.fact.run for entry in entries if isinstance(entry.fact, Opened | Compared))
     try:
         url = runs.wake(release, first, house.settings.prefect)
     except ReleaseError as error:
         show.say("the decision is recorded, and will be found when the release is entered again", "yellow")
         show.say(f"its run was not woken: {error.message}")
-        show.say(f"→ interlock release {entries[0].service} --resume {release}")
+        if plan_of(entries):
+            show.say(f"→ interlock release {entries[0].service} --resume {release}")
     else:
         show.say(f"its run goes on: {url}")
 

@@ -8,8 +8,10 @@ import typer
 from adapters.connect import open_house
 from cli import options, show
 from cli.find import story_of, waiting
-from domain.facts import Entry, Looked
+from domain.environment.drift import says
+from domain.facts import Compared, Entry, Looked
 from domain.release.explain import brief, story
+from domain.release.recall import comparison_of
 from domain.release.state import fold
 
 app = typer.Typer(add_completion=False)
@@ -28,7 +30,7 @@ def explain(
     """
     entries = story_of(open_house().journal, release)
     said, step = outcome(entries)
-    whole = fold(entries)[release]
+    whole = fold(entries).get(release)  # a reconciliation is no release
     entries = brief(entries) if short else entries
     if json:
         told = [dict(zip(("at", "environment", "actor", "says"), line, strict=True)) for line in lines(entries, looks)]
@@ -61,6 +63,8 @@ def _look(fact: Looked) -> str:
 
 def outcome(entries: Sequence[Entry]) -> tuple[str, str]:
     """Say in one sentence where a release is, and which command a person would type next."""
+    if comparison_of(entries):
+        return _reconciled(entries)
     [now] = fold(entries).values()
     name = f"{now.service} {now.version}".strip()
     where = f" in {now.environment}" if now.environment else ""
@@ -82,3 +86,13 @@ def outcome(entries: Sequence[Entry]) -> tuple[str, str]:
     else:
         said, step = f"is under way: {now.phase}{where}", status
     return f"{name} {said}", step
+
+
+def _reconciled(entries: Sequence[Entry]) -> tuple[str, str]:
+    """Say the same of a reconciliation."""
+    last, seen = next((e, e.fact) for e in reversed(entries) if isinstance(e.fact, Compared))
+    place = f"{last.service} {last.environment}"
+    if waiting(entries):
+        return f"{place} waits for people: may the world be brought back?", f"interlock approve {last.release}"
+    again = f"interlock reconcile {place}" + (" --repair" if any(drift.repair for drift in seen.drifts) else "")
+    return f"{place}: {says(seen.drifts)}", again

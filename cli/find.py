@@ -9,7 +9,7 @@ from domain.facts import Entry, GateOpened
 from domain.policy.approval import Gate, Quorum
 from domain.policy.people import People, Person
 from domain.ports import Journal
-from domain.release.recall import request_of
+from domain.release.recall import comparison_of, request_of
 
 _BESIDE = ("approved", "not counted", "announced", "lease taken", "lease returned")  # what may follow a question
 
@@ -17,7 +17,7 @@ _BESIDE = ("approved", "not counted", "announced", "lease taken", "lease returne
 def story_of(journal: Journal, release: str) -> tuple[Entry, ...]:
     """Read all entries of a release. Raises Invalid with the nearest names when there is no such release."""
     entries = journal.entries(release=release)
-    if request_of(entries) is None:
+    if request_of(entries) is None and comparison_of(entries) is None:
         known = [entry.release for entry in journal.entries(kinds=("opened",))]
         near = get_close_matches(release, known, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else "`interlock status` lists releases"

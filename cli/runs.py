@@ -81,7 +81,7 @@ def wake(release: str, first: str, prefect: Prefect) -> str:
 
 def _waiting(client: SyncPrefectClient, release: str, first: str) -> FlowRun | None:
     paused = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED])))
-    flow = FlowFilter(name=FlowFilterName(any_=["release"]))
+    flow = FlowFilter(name=FlowFilterName(any_=["release", "reconcile"]))
     found = client.read_flow_runs(
         flow_filter=flow, flow_run_filter=paused, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=200
     )

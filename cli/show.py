@@ -48,18 +48,24 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | Text]], nothing: str = "") -> None:
+def table(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str | Text]],
+    nothing: str = "",
+    console: Console = out,
+) -> None:
     """Print a table, or say that there is `nothing` to show."""
     filled = list(rows)
     if not filled:
-        say(nothing or f"{title}: none", "dim")
+        say(nothing or f"{title}: none", "dim", console)
         return
     grid = Table(*columns, title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for column in grid.columns:
         column.overflow = "fold"
     for row in filled:
         grid.add_row(*(plain(cell) if isinstance(cell, str) else cell for cell in row))
-    out.print(grid)
+    console.print(grid)
 
 
 def heading(text: str, console: Console = out) -> None:

@@ -13,6 +13,7 @@ from domain.environment.drift import Drift, Repair, reconciliation, report_hash,
 from domain.errors import Conflict, Invalid, Refused
 from domain.facts import Compared
 from domain.release import standing
+from domain.release.recall import comparison_of
 from domain.release.state import changing
 from flows.consent import consent
 from flows.hold import held
@@ -39,14 +40,14 @@ def reconcile(
     try:
         with held(warrant, environment, desk, "comparing ledger and world") as here:
             found = differences(here, desk)
-            here.record(Compared(drifts=found, reason=reason, run=run))
+            record(here, Compared(drifts=found, reason=reason, run=run))
         table("drift", [drift.row for drift in found], f"{service} in {environment}: {says(found)}")
         if not repair or not any(drift.repair for drift in found):
             return tell(f"{service} in {environment}: {says(found)}")
         agreed = consent(warrant, environment, found, desk)
         with held(agreed, environment, desk, "bringing the world back") as here:
             left = bring_back(here, found, desk)
-            here.record(Compared(drifts=left, reason="after the repair", run=run))
+            record(here, Compared(drifts=left, reason="after the repair", run=run))
         return tell(f"{service} in {environment}: {says(left)}")
     finally:
         call_next(service, environment, desk)
@@ -67,6 +68,12 @@ def differences(here: Warrant, desk: Desk) -> tuple[Drift, ...]:
     if busy := changing(entries, here.environment):
         raise Refused(f"{busy} is changing {here.environment}", f"wait for its end: `interlock explain {busy}`")
     return compare(standing.fold(entries), observe(here.service, here.environment, desk.ports))
+
+
+def record(here: Warrant, seen: Compared) -> None:
+    """Write down what was seen; a run that comes back from waiting and sees the same adds nothing."""
+    if comparison_of(here.journal.entries(release=here.release, kinds=("compared",))) != seen:
+        here.record(seen)
 
 
 def bring_back(here: Warrant, agreed: tuple[Drift, ...], desk: Desk) -> tuple[Drift, ...]:

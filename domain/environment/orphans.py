@@ -129,14 +129,15 @@ def _abandoned(it: Belonging) -> str | None:
 def _unowned(it: Belonging, owned: Estate) -> str | None:
     """Say why nobody owns what does name an owner; None when somebody does, or may.
 
-    Networks and volumes that name neither release nor environment are the stack's own, such as its gateway.
+    A network that names no environment is the stack's own, such as its gateway; a volume that names no release is an
+    environment's own, such as the one that keeps its fencing token.
     """
     if owned.may_want(it):
         return None
     stands = it.name in owned.replicas or it.address in owned.addresses
     ended = f"{it.release} is over" if it.release in owned.over else "no release of this ledger made it"
     match it.kind:
-        case "container" | "volume" if not stands and (it.release or it.environment):
+        case "container" | "volume" if not stands and (it.release or it.kind == "container"):
             return ended
         case "image" if it.release in owned.over and it.id not in owned.images and it.service not in owned.busy:
             return f"{ended} and never published it"

@@ -156,7 +156,7 @@ def test_a_volume_goes_with_its_release(ledger: Ledger) -> None:
         return Belonging(kind="volume", id=release, name=release, release=release, **more)
 
     ledger.open("r-new", "planned")
-    there = [volume("r-red"), volume("r-new"), volume(""), volume("r-red", in_use=True)]
+    there = [volume("r-red"), volume("r-new"), volume("", environment="dev"), volume("r-red", in_use=True)]
     assert found(ledger, *there) == [("r-red", "r-red is over")]
 
 

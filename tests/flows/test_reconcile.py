@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from prefect.exceptions import Pause
 
+from cli.find import waiting
 from domain.environment.drift import Drift, report_hash
 from domain.errors import Conflict, Invalid, Refused, Rejected
 from domain.facts import Compared, Entered
@@ -325,6 +326,17 @@ def _seen(world: "World") -> tuple[Drift, ...]:
     compared = comparison_of(world.desk.journal.entries(release=NAME))
     assert compared is not None
     return compared.drifts
+
+
+def test_a_run_that_is_resumed_without_a_signature_only_waits_again(shop: "World", signers: Signers) -> None:
+    lose(shop)
+    wait_for_people()
+    before = len(shop.desk.journal.entries(release=NAME, kinds=("compared", "gate opened", "announced")))
+    wait_for_people()
+    assert len(shop.desk.journal.entries(release=NAME, kinds=("compared", "gate opened", "announced"))) == before
+    assert waiting(shop.desk.journal.entries(release=NAME)) == signers.gate
+    signers.sign("ada")
+    assert look(repair=True) == SAME
 
 
 def test_a_look_needs_no_agreement(shop: "World", signers: Signers) -> None:
