@@ -163,7 +163,8 @@ class DockerWorkload:
                 network_mode=network,
                 nano_cpus=round(deployment.resources.cpus * 1e9),
                 mem_limit=deployment.resources.memory,
-                restart_policy={"Name": "no" if command else "unless-stopped"},
+                # Not unless-stopped: an engine that was killed takes what it ends at its next start for stopped by hand.
+                restart_policy={"Name": "no" if command else "always"},
                 log_config=LogConfig(type="json-file", config={"max-size": "10m", "max-file": "3"}),
                 init=self._has_init,
             ),

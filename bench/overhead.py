@@ -260,7 +260,7 @@ class PlainScript:
         started = []
         for index in range(profile.replicas):
             name = f"{self.network}-{self.slot}-{index}"
-            self.docker("run", "--detach", "--name", name, "--restart=unless-stopped", *self.flags, *size, *env, image)
+            self.docker("run", "--detach", "--name", name, "--restart=always", *self.flags, *size, *env, image)
             address = self.docker("inspect", "--format", _ADDRESS, name)
             endpoint = Endpoint(name=name, address=address, port=runtime.port)
             _until(f"{name} answers", _healthy, f"http://{address}:{runtime.port}{runtime.health}")

@@ -41,7 +41,7 @@ def _on_one_stack(
                 _say(f"    {text}")
             if outcome.wrong or keep:
                 kept = _keep_evidence(scene, fault, record.file.with_suffix(""))
-                _say(f"    again: {replay(fault, seed)}   evidence: {kept}")
+                _say(f"    {replay(fault, seed)}   journal and logs: {kept}")
             if not play.usable(scene, outcome):
                 return left[number:]
     return left[RENEWED:]

@@ -352,7 +352,7 @@ def test_limits_logs_and_restarts_are_set(published: Published, environment: str
     host = seen["HostConfig"]
     assert (host["NanoCpus"], host["Memory"]) == (250_000_000, 96 << 20)
     assert host["LogConfig"] == {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}
-    assert host["RestartPolicy"]["Name"] == "unless-stopped"
+    assert host["RestartPolicy"]["Name"] == "always"
     assert seen["Config"]["StopSignal"] == "SIGTERM"
     assert seen["Config"]["Image"] == published.artifact.reference
     assert host["Init"] is True
