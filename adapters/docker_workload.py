@@ -163,7 +163,7 @@ class DockerWorkload:
                 network_mode=network,
                 nano_cpus=round(deployment.resources.cpus * 1e9),
                 mem_limit=deployment.resources.memory,
-                # Not unless-stopped: an engine that was killed takes what it ends at its next start for stopped by hand.
+                # unless-stopped would not do: what a killed engine ends at its next start counts as stopped by hand
                 restart_policy={"Name": "no" if command else "always"},
                 log_config=LogConfig(type="json-file", config={"max-size": "10m", "max-file": "3"}),
                 init=self._has_init,
