@@ -69,14 +69,10 @@ class Verified(Value):
 
 
 OUTCOMES: dict[str, type[Value]] = {
-    "build": Built,
-    "publish": Artifact,
-    "back_up": BackedUp,
     "migrate": Migrated,
     "deploy": Deployed,
     "attach": Routed,
     "shift": Routed,
     "retire": Retired,
-    "check": Checked,
-    "verify": Verified,
 }
+"""Those that change what stands in an environment."""

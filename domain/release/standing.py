@@ -1,6 +1,7 @@
 """What stands in an environment, folded from the effects that the journal recorded."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from domain.errors import Conflict
 from domain.facts import Done, Entry, Intended, NowServing
@@ -37,17 +38,17 @@ class Standing(Value):
 
 def fold(entries: Iterable[Entry]) -> Standing:
     """Fold the entries of one service and environment, in order."""
-    standing, token = Standing(), 0
+    known, token = dict(Standing()), 0
     for entry in entries:
         token = max(token, entry.token)
         match entry.fact:
             case NowServing(settled=settled):
-                standing = standing.model_copy(update={"settled": (*standing.settled, settled) if settled else ()})
-            case Intended(verb="retire") if standing.route:
-                standing = standing.model_copy(update={"emptying": other(standing.route.leading)})
+                known["settled"] = (*known["settled"], settled) if settled else ()
+            case Intended(verb="retire") if known["route"]:
+                known["emptying"] = other(known["route"].leading)
             case Done(verb=verb, outcome=outcome) if verb in OUTCOMES:
-                standing = _effect(standing, OUTCOMES[verb].model_validate(outcome))
-    return standing.model_copy(update={"token": token})
+                known |= _effect(known, OUTCOMES[verb].model_validate(outcome))
+    return Standing().model_copy(update={**known, "token": token})
 
 
 def insist_as_planned(standing: Standing, planned: Settled | None, where: str, changing: str | None) -> None:
@@ -62,17 +63,17 @@ def insist_as_planned(standing: Standing, planned: Settled | None, where: str, c
         raise Conflict(f"{where} has changed since the plan: {now} serves there now, it was {then}", "plan again")
 
 
-def _effect(standing: Standing, outcome: Value) -> Standing:
+def _effect(known: Mapping[str, Any], outcome: Value) -> dict[str, Any]:
+    """Tell what an effect changes in what is known so far."""
     match outcome:
-        case Deployed():
-            slot = outcome.deployment.slot
-            emptying = standing.emptying if standing.emptying != slot else None
-            return standing.model_copy(update={slot: outcome, "emptying": emptying})
-        case Routed():
-            return standing.model_copy(update={"route": outcome.route})
-        case Retired():
-            return standing.model_copy(update={"route": outcome.route, outcome.slot: None, "emptying": None})
+        case Deployed(deployment=deployment):
+            again = {"emptying": None} if known["emptying"] == deployment.slot else {}
+            return {deployment.slot: outcome, **again}
+        case Routed(route=route):
+            return {"route": route}
+        case Retired(route=route, slot=slot):
+            return {"route": route, slot: None, "emptying": None}
         case Migrated() if outcome.after:
-            numbers = {*standing.migrations, *(row.number for row in outcome.applied)}
-            return standing.model_copy(update={"fingerprint": outcome.after, "migrations": tuple(sorted(numbers))})
-    return standing
+            numbers = {*known["migrations"], *(row.number for row in outcome.applied)}
+            return {"fingerprint": outcome.after, "migrations": tuple(sorted(numbers))}
+    return {}

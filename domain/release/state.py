@@ -59,15 +59,14 @@ class ReleaseState(Value):
 
 def fold(entries: Iterable[Entry]) -> dict[str, ReleaseState]:
     """Fold entries in order into the state of every release they speak of."""
-    states: dict[str, ReleaseState] = {}
+    told: dict[str, dict[str, str]] = {}
     for entry in entries:
-        if entry.release not in states and entry.fact.kind not in ("opened", "planned", "entered"):
-            continue  # a lease that a person took over is no release
-        state = states.get(entry.release) or ReleaseState(
-            release=entry.release, service=entry.service, opened_at=entry.at
-        )
-        states[entry.release] = state.model_copy(update=_change(entry))
-    return states
+        if entry.release not in told:
+            if entry.fact.kind not in ("opened", "planned", "entered"):
+                continue  # a lease that a person took over is no release
+            told[entry.release] = {"release": entry.release, "service": entry.service, "opened_at": entry.at}
+        told[entry.release] |= _change(entry)
+    return {release: ReleaseState.model_validate(known) for release, known in told.items()}
 
 
 def _change(entry: Entry) -> dict[str, str]:
