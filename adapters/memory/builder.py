@@ -26,7 +26,7 @@ class MemoryBuilder:
     def build(self, recipe: Recipe, context: bytes) -> Image:
         """Name the image by recipe and context; Rejected for a broken service or a missing Dockerfile."""
         what = f"building {recipe.service} {recipe.version}"
-        with tarfile.open(fileobj=io.BytesIO(context)) as tar:
+        with tarfile.open(fileobj=io.BytesIO(context), mode="r:") as tar:
             if recipe.dockerfile not in tar.getnames() or recipe.service in self.broken:
                 raise Rejected(f"{what}: no {recipe.dockerfile} that works", "mend the Dockerfile or the code")
         known = {"service": recipe.service, "version": recipe.version, "commit": recipe.commit, "stack": self._stack}
