@@ -1,0 +1,177 @@
+"""The life of a house: versions are committed, released, interrupted, taken up again, and taken back."""
+
+from dataclasses import dataclass, field
+
+from bench.simulation.processes import Role
+from bench.simulation.shape import ENVIRONMENTS, Nature
+from bench.simulation.world import World
+from domain.facts import Entry
+from domain.lease import carrier_of
+from domain.release import standing, state
+from domain.release.plan import Plan
+from domain.release.recovery import HANDED_OVER
+from domain.release.standing import Standing
+from domain.release.state import ReleaseState
+from flows.lost import last_run
+from flows.release import release
+from flows.rollback import rollback
+
+MINUTE = 61.0  # seconds between two sweeps
+LONGEST = 40  # sweeps until everything must be at rest
+_UP = "-- interlock: phase=expand\n"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A version that somebody wants to release."""
+
+    service: str
+    tag: str
+    to: str
+    nature: Nature
+
+    @property
+    def version(self) -> str:
+        """Name it without the prefix of its tag."""
+        return self.tag.removeprefix("v")
+
+    def deserves(self, plan: Plan | None) -> bool:
+        """Tell whether nothing in it keeps it from being released as far as it goes; visitors must see it first."""
+        unseen = plan is not None and not any(stage.judged for stage in plan.stages)
+        return self.nature == "good" or (unseen and self.nature in ("failing", "unvisited"))
+
+
+@dataclass
+class Life(World):
+    """A world in which time passes."""
+
+    candidates: list[Candidate] = field(default_factory=list)
+    _unsound: dict[str, str] = field(default_factory=dict)  # service → a migration that never worked, to be replaced
+
+    @property
+    def releasing(self) -> Candidate:
+        """Name the version that was committed last."""
+        return self.candidates[-1]
+
+    def commit(
+        self, service: str, nature: Nature = "good", to: str = "production", migrates: bool = False
+    ) -> Candidate:
+        """Commit a version to a service's repository, tagged."""
+        number = len(self.candidates)
+        source, files = self.sources[service], {"Dockerfile": "FROM x", "app.py": f"version {number}"}
+        if self.has_schema(service):
+            files |= self._migration(service, number, nature == "unmigratable", migrates)
+        elif nature == "unmigratable":
+            nature = "unbuildable"
+        candidate = Candidate(service, f"v1.{number}.0", to, nature)
+        source.commit(f"feat: number {number}", files, tag=candidate.tag)
+        self.natures[candidate.version] = nature
+        self.candidates.append(candidate)
+        return candidate
+
+    def _migration(self, service: str, number: int, broken: bool, migrates: bool) -> dict[str, str]:
+        known = self.sources[service].files(self.sources[service].resolve("main").sha, "db") if number else {}
+        place = len(known) + 1
+        if (unsound := self._unsound.get(service, "")) and broken:
+            return {unsound: f"{_UP}alter table nowhere add number_{number} int;"}
+        if self._unsound.pop(service, ""):
+            return {unsound: f"{_UP}create table {'orders' if '0001' in unsound else f'mended_{number}'} (id int);"}
+        if not known and not broken:
+            return {"db/0001_orders.up.sql": f"{_UP}create table orders (id int);"}
+        name = f"db/{place:04d}_number_{number}.up.sql"
+        if broken:
+            self._unsound[service] = name
+            return {name: f"{_UP}alter table nowhere add a int;"}
+        return {name: f"{_UP}alter table orders add n{number} int;"} if migrates else {}
+
+    def release(self, candidate: Candidate, role: Role = "release") -> None:
+        """Release a version, as a person would."""
+        wanted = (candidate.service, candidate.tag, candidate.to, "dora", "a simulation")
+        self.launch(role, lambda: release.fn(*wanted))
+
+    def rival(self) -> None:
+        """Release something else in the middle of it."""
+        service = self.random.choice((self.releasing.service, *self.shape.services))
+        self.release(self.commit(service, to=self.random.choice(ENVIRONMENTS)), "rival")
+
+    def roll_back(self, environment: str, service: str = "", release: str = "") -> None:
+        """Take back what is there, as an operator would."""
+        wanted = (service or self.releasing.service, environment, "customers complain", "dora", release)
+        self.launch("rollback", lambda: rollback.fn(*wanted))
+
+    def reversible(self) -> list[tuple[str, str]]:
+        """List where an operator's rollback has something to take back."""
+        found = []
+        for service, where in self.versions():
+            settled = self.standing(service, where).settled
+            if len(settled) > 1 and settled[-1].way == "release":
+                found.append((service, where))
+        return found
+
+    def come_to_rest(self) -> None:
+        """Sweep every minute, and run what sweeps start, until nothing is left to do."""
+        for _ in range(LONGEST):
+            self.clock.sleep(MINUTE)
+            self.sweep()
+            if self.random.random() < 0.9:  # else the runner is busy
+                self.follow()
+            if not self.prefect.due and all(map(self._rests, self.states())):
+                return
+        unfinished = [f"{it.release} is {it.phase}" for it in self.states() if not self._rests(it)]
+        self.broken.append(f"it comes to rest: after {LONGEST} sweeps {', '.join(unfinished) or 'runs are waiting'}")
+
+    def astray(self) -> list[str]:
+        """List replicas and routes that belong to nothing that serves, nor to a release that waits for a person."""
+        stuck = {(it.service, it.environment) for it in self.states() if it.phase == "stuck"}
+        found: list[str] = []
+        for service, where in ((service, where) for service in self.desks for where in ENVIRONMENTS):
+            if (service, where) in stuck:
+                continue
+            serving = self.standing(service, where).serving
+            wanted = serving and (serving.deployment.release, serving.deployment.slot)
+            found += [r.name for r in self.workload.running(service, where) if (r.release, r.slot) != wanted]
+            route = self.router._routes.get(f"{service}-{where}")
+            found += [route.name] if route and (route.blue or route.green) and not serving else []
+        return found
+
+    def tidy_up(self) -> list[str]:
+        """Let the sweep clear away what nobody owns; tells what that was."""
+        if astray := self.astray():
+            self.tidies = True
+            self.sweep()
+            self.tidies = self.shape.tidy
+        return astray
+
+    def states(self) -> list[ReleaseState]:
+        """Tell what every release is in by the journal."""
+        return list(state.fold(self.journal.entries(kinds=("opened", "planned", "entered"))).values())
+
+    def standing(self, service: str, environment: str) -> Standing:
+        """Tell what stands by the journal."""
+        return standing.fold(self.journal.entries(service=service, environment=environment))
+
+    def versions(self) -> dict[tuple[str, str], str]:
+        """Tell which version serves where, by what runs; empty where nothing does."""
+        return {(service, where): self._version(service, where) for service in self.desks for where in ENVIRONMENTS}
+
+    def facts(self) -> list[Entry]:
+        """List everything that was written about services; a sweep's own turn is left out."""
+        return [entry for entry in self.journal.entries() if entry.service in self.desks]
+
+    def _version(self, service: str, environment: str) -> str:
+        route = self.router._routes.get(f"{service}-{environment}")
+        running = self.workload.running(service, environment)
+        return next((r.version for r in running if route and r.slot == route.leading), "")
+
+    def _rests(self, release: ReleaseState) -> bool:
+        """Tell whether nothing more happens to a release by itself, or whether a living process sees to it."""
+        carrier = self.leases.holder(release.service, carrier_of(release.release))
+        if self.stack and carrier and carrier.expires_in > 0 and not carrier.owner.endswith(HANDED_OVER):
+            return True
+        run = last_run(self.journal.entries(release=release.release, kinds=("lease taken",)))
+        if self.prefect.ends.get(run) == "waiting" and any(it.phase == "stuck" for it in self.states()):
+            return True  # behind one that waits for a person
+        if release.phase == "stuck":
+            parked = self.leases.holder(release.service, release.environment)
+            return parked is not None and parked.release == release.release and parked.expires_in > 0
+        return release.over
