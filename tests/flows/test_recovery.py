@@ -1,167 +1,172 @@
-"""Runs are killed at every single fact that they write, and the sweep brings each release to a legal end."""
+"""Runs that are killed, cancelled, overtaken or cut off, in the simulated house: what stands in the end.
 
-from collections.abc import Iterator
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+Every story ends with the simulation's own invariants; `broken` lists what is wrong.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from random import Random
 
 import pytest
 
-from domain.canary.tick import Cell, Tick
-from domain.errors import ReleaseError
-from domain.facts import Entry, Recovered
-from domain.release.route import Route
-from flows import dispatch
-from flows.release import release
-from flows.rollback import rollback
-from flows.sweep import sweep
+from bench.simulation.case import Outcome, releasing, taking_back
+from bench.simulation.faults import Fault, Kind
+from bench.simulation.life import Life
+from bench.simulation.processes import Role
+from bench.simulation.shape import Shape
+from bench.simulation.world import played
 
-if TYPE_CHECKING:
-    from conftest import World
-
-ONCE = ("build", "publish", "back_up", "migrate", "deploy", "attach", "shift", "retire")
+Opened = Callable[..., Life]
+Hit = tuple[Role, int, Fault]
 
 
-ADD = "-- interlock: phase=expand\nalter table orders add note text;"
+@pytest.fixture
+def house() -> Iterator[Opened]:
+    """Build houses where no version was ever released; the one built last is the one that flows see."""
+    with ExitStack() as stack:
+
+        def build(**shape: object) -> Life:
+            stack.pop_all().close()
+            plain = {"replicas": 1, "schema": False, "bake": 1}
+            return stack.enter_context(played(Life(Shape(**(plain | shape)), Random(0))))  # type: ignore[arg-type]  # by name
+
+        yield build
 
 
-def go(ref: str) -> str:
-    return release.fn("shop", ref, "production", "dora", "a test")
+@pytest.fixture
+def opened(house: Opened) -> Opened:
+    """Build houses where a first version serves everywhere."""
+
+    def build(**shape: object) -> Life:
+        life = house(**shape)
+        assert releasing(life, life.commit("shop")).broken == []
+        return life
+
+    return build
 
 
-def visits(route: Route, candidate: str, second: int) -> Tick:
-    """Send 400 requests a second, split as the route says; all of them succeed."""
-    n = round(400 * route.share(candidate) / 10_000)  # type: ignore[arg-type]
-    cells = (
-        Cell(arm="candidate", replica="c", requests=n, bad=0),
-        Cell(arm="stable", replica="s", requests=400 - n, bad=0),
+def hit(kind: Kind, at: str, where: str = "production") -> Hit:
+    return "release", 1, Fault(kind, at, where=where)
+
+
+def at_every_moment(scene: Callable[..., Outcome], opened: Opened, kind: Kind, who: Role, **shape: object) -> list[str]:
+    """Play a scene again and again, hit after one thing more each time; tell each end.
+
+    Dying before a thing is dying after the one that went before it: in between nothing is done.
+    """
+    life, ends = opened(**shape), []
+    assert scene(life).broken == []
+    names = max((it.passed for it in life.processes[-9:] if it.role == who), key=len)
+    for number, moment in enumerate(place for place, name in enumerate(names) if name.startswith("after")):
+        if number % 5 == 0:  # what has a long history takes long to read
+            life = opened(**shape)
+        outcome = scene(life, (who, 1, Fault(kind, moment)))
+        assert outcome.broken == [], f"{kind} {names[moment]}"
+        ends.append(outcome.end)
+    return ends
+
+
+def test_a_good_release_killed_at_any_moment_is_finished_by_the_sweep(opened: Opened) -> None:
+    def scene(life: Life, *faults: Hit) -> Outcome:
+        return releasing(life, life.commit("shop", migrates=True), *faults)
+
+    ends = at_every_moment(scene, opened, "killed", "release", schema=True)
+    begun = next(place for place, end in enumerate(ends) if end != "not begun")
+    assert set(ends[begun:]) == {"released"}
+    assert len(ends) - begun > 70
+
+
+def test_a_bad_canary_killed_at_any_moment_is_taken_back(opened: Opened) -> None:
+    def scene(life: Life, *faults: Hit) -> Outcome:
+        return releasing(life, life.commit("shop", "failing"), *faults)
+
+    ends = at_every_moment(scene, opened, "killed with its runner", "release")
+    begun = next(place for place, end in enumerate(ends) if end != "not begun")
+    assert set(ends[begun:]) == {"rolled back"}
+    assert len(ends) - begun > 70
+
+
+def test_an_operators_rollback_killed_at_any_moment_is_finished(opened: Opened) -> None:
+    def scene(life: Life, *faults: Hit) -> Outcome:
+        life.release(life.commit("shop"))
+        return taking_back(life, "shop", "production", *faults)
+
+    ends = at_every_moment(scene, opened, "killed", "rollback")
+    assert set(ends) == {"not begun", "rolled back"}
+    assert len(ends) > 30
+
+
+def test_a_continuation_killed_at_any_moment_is_continued_again(opened: Opened) -> None:
+    def scene(life: Life, *faults: Hit) -> Outcome:
+        return releasing(life, life.commit("shop"), hit("killed", "after done attach production"), *faults)
+
+    ends = at_every_moment(scene, opened, "killed", "follower")
+    assert set(ends) == {"released"}
+    assert len(ends) > 25
+
+
+def test_a_sweep_killed_at_any_moment_is_made_up_for_by_the_next(opened: Opened) -> None:
+    def scene(life: Life, *faults: Hit) -> Outcome:
+        return releasing(life, life.commit("shop"), hit("cancelled", "after done publish "), *faults)
+
+    ends = at_every_moment(scene, opened, "killed", "sweep")
+    assert set(ends) == {"aborted"}
+    assert len(ends) > 5
+
+
+def test_a_version_that_was_being_retired_is_started_again_before_traffic_goes_back(opened: Opened) -> None:
+    life = opened()
+    outcome = releasing(life, life.commit("shop"), hit("cancelled", "after workload stop"))
+    assert (outcome.end, outcome.broken) == ("rolled back", [])
+
+
+def test_a_first_release_that_is_taken_back_leaves_nothing_that_serves(house: Opened) -> None:
+    life = house()
+    outcome = releasing(life, life.commit("shop"), hit("cancelled", "after now serving  dev"))
+    assert (outcome.end, outcome.broken) == ("rolled back", [])
+    assert life.standing("shop", "dev").serving is None
+    assert releasing(life, life.commit("shop")).end == "released"
+
+
+def test_a_route_that_was_opened_and_not_written_down_is_closed_again(house: Opened) -> None:
+    life = house()
+    outcome = releasing(life, life.commit("shop"), hit("cancelled", "after router apply"))
+    assert (outcome.end, outcome.broken) == ("rolled back", [])
+    assert life.late == []
+
+
+def test_a_migration_that_was_applied_and_not_written_down_is_known_after_the_way_back(opened: Opened) -> None:
+    life = opened(schema=True)
+    outcome = releasing(life, life.commit("shop", migrates=True), hit("cancelled", "after database migrate"))
+    assert (outcome.end, outcome.broken) == ("rolled back", [])
+    assert releasing(life, life.commit("shop")).end == "released"
+
+
+def test_a_plan_that_was_overtaken_by_a_rival_is_not_carried_out(opened: Opened) -> None:
+    life = opened()
+    outcome = releasing(life, life.commit("shop"), hit("a rival", "after done publish "))
+    assert (outcome.end, outcome.broken) == ("aborted", [])
+    [reason] = [it.reason for it in life.states() if it.phase == "aborted"]
+    assert "has changed since the plan" in reason
+
+
+def test_a_release_does_not_enter_where_a_dead_one_left_a_change_half_done(opened: Opened) -> None:
+    life = opened()
+    life.faults = [hit("killed", "after done shift production")]
+    life.started = {}
+    life.release(life.commit("shop"))
+    life.faults = []
+    life.clock.sleep(20)  # its lease has expired, and no sweep has come yet
+    life.release(life.commit("shop"), "rival")
+    assert [it.phase for it in life.states()] == ["released", "deploying", "aborted"]
+    life.come_to_rest()
+    assert [it.phase for it in life.states()] == ["released", "released", "aborted"]
+    assert life.broken == []
+
+
+def test_a_release_cannot_be_taken_back_elsewhere_while_it_changes_an_environment(opened: Opened) -> None:
+    life = opened()
+    outcome = releasing(
+        life, life.commit("shop"), hit("rolled back by an operator", "after done shift production", where="dev")
     )
-    return Tick(second=second, cells=tuple(cell for cell in cells if cell.requests))
-
-
-class Died(BaseException):
-    """The process is gone; nothing that is not in the journal or in the world is left."""
-
-
-class Reaper:
-    """Counts the points that a process comes by, and ends it at one of them."""
-
-    def __init__(self) -> None:
-        self.points: list[str] = []
-        self.at: int | None = None
-
-    def point(self, when: str, fact: str, name: str = "", environment: str = "") -> None:
-        self.points.append(" ".join(filter(None, (when, fact, name, environment))))
-        if len(self.points) - 1 == self.at:
-            raise Died(self.points[-1])
-
-
-class Prefect:
-    """Starts runs when it is asked to, and knows how each one ended."""
-
-    def __init__(self) -> None:
-        self.waiting: list[tuple[str, dict[str, Any]]] = []
-        self.ends: dict[str, dispatch.Ended] = {}
-        self.words: list[str] = []
-
-    def start(self, deployment: str, parameters: dict[str, Any]) -> str:
-        self.waiting.append((deployment, parameters))
-        return str(uuid4())
-
-    def run(self) -> None:
-        """Run everything that was started, as runs of their own."""
-        waiting, self.waiting = self.waiting, []
-        for deployment, parameters in waiting:
-            {"release/interlock": release.fn, "rollback/interlock": rollback.fn}[deployment](**parameters)
-
-
-@pytest.fixture
-def reaper(monkeypatch: pytest.MonkeyPatch) -> Reaper:
-    reaper = Reaper()
-    for module in ("tasks.step", "flows.hold"):
-        monkeypatch.setattr(f"{module}.point", reaper.point)
-    return reaper
-
-
-@pytest.fixture
-def prefect(monkeypatch: pytest.MonkeyPatch) -> Prefect:
-    prefect = Prefect()
-    monkeypatch.setattr(dispatch, "start", prefect.start)
-    monkeypatch.setattr(dispatch, "end_of", lambda run: prefect.ends.get(run, "unknown"))
-    monkeypatch.setattr(dispatch, "leave_word", lambda run, text: prefect.words.append(text))
-    return prefect
-
-
-@pytest.fixture
-def opened(world: "World") -> "World":
-    """A shop whose v1.0.0 serves everywhere, with visitors, and a v1.1.0 to release."""
-    go("v1.0.0")
-    world.source.commit("feat: notes", {"db/0002_note.up.sql": ADD, "app.py": "notes"}, tag="v1.1.0")
-    world.router.traffic = visits
-    return world
-
-
-def recovered(world: "World") -> list[Recovered]:
-    return [e.fact for e in world.desk.journal.entries(kinds=("recovered",)) if isinstance(e.fact, Recovered)]
-
-
-def bring_to_rest(world: "World", prefect: Prefect, tries: int = 6) -> None:
-    """Sweep and run what the sweep starts until nothing is unfinished."""
-    for _ in range(tries):
-        world.expire_leases()
-        sweep.fn()
-        if not prefect.waiting:
-            return
-        try:
-            prefect.run()
-        except ReleaseError:
-            continue  # a release that goes back says so by failing
-    raise AssertionError(f"no rest after {tries} sweeps: {recovered(world)}")
-
-
-def insist_on_a_legal_end(world: "World") -> None:
-    """Check what can be seen from outside: one version everywhere, nothing done twice, nothing left over."""
-    journal = world.desk.journal
-    for environment in ("dev", "production"):
-        version, replicas, share = world.serving(environment)
-        assert share == 10_000
-        assert {r.version for r in world.workload.running("shop", environment)} == {version}
-        assert replicas == world.desk.environments[environment].replicas
-        applied = [row.number for row in world.databases[environment].applied()]
-        assert applied == sorted(set(applied))
-        holder = world.desk.leases.holder("shop", environment)
-        assert holder is None or holder.expires_in <= 0
-    for verb in ONCE:
-        keys = [(entry.release, entry.fact.key) for entry in done(world, verb)]  # type: ignore[union-attr]  # by kind
-        assert len(keys) == len(set(keys))
-    told = world.notices.delivered
-    assert len(told) == len(set(told))
-    assert journal.checkpoint() is not None
-
-
-def done(world: "World", verb: str) -> Iterator[Entry]:
-    return (e for e in world.desk.journal.entries(kinds=("done",)) if e.fact.verb == verb)  # type: ignore[union-attr]
-
-
-def points_of(world: "World", reaper: Reaper, act: Any) -> int:
-    """Run once unharmed; tell how many points there were."""
-    reaper.points.clear()
-    with suppress(ReleaseError):
-        act()
-    return len(reaper.points)
-
-
-@pytest.mark.parametrize("point", range(0, 150, 1))
-def test_a_good_release_killed_at_any_fact_is_finished_by_the_sweep(
-    opened: "World", reaper: Reaper, prefect: Prefect, point: int
-) -> None:
-    reaper.at = point
-    try:
-        go("v1.1.0")
-    except Died:
-        bring_to_rest(opened, prefect)
-    insist_on_a_legal_end(opened)
-    if any("v1.1.0" in e.release for e in opened.desk.journal.entries(kinds=("opened",))):
-        assert opened.phase("v1.1.0") == "released"
-        assert opened.serving("production") == ("1.1.0", 2, 10_000)
-        assert len(list(done(opened, "shift"))) > 0
+    assert (outcome.end, outcome.broken) == ("released", [])
