@@ -4,7 +4,7 @@ from adapters.connect import Desk, House, connect
 from domain.facts import Recovered
 from domain.lease import carrier_of
 from domain.release.notice import Occasion
-from domain.release.recall import plan_of, request_of
+from domain.release.recall import phase_of, plan_of, request_of
 from domain.release.recovery import HANDED_OVER, Decision, decide
 from domain.release.state import ReleaseState
 from flows import dispatch
@@ -92,7 +92,8 @@ def _keep(warrant: Warrant, decision: Decision, desk: Desk) -> None:
     """Hold the environment for a person, with the reason."""
     owner = f"{warrant.release}/waits for a person"
     desk.leases.take(warrant.service, decision.environment, owner, decision.reason, PARK, force=True)
-    enter(warrant, "stuck", decision.reason)
+    if phase_of(warrant.journal.entries(release=warrant.release, kinds=("entered",))) != "stuck":
+        enter(warrant, "stuck", decision.reason)
 
 
 def _say(warrant: Warrant, occasion: Occasion, decision: Decision, desk: Desk) -> None:

@@ -27,11 +27,19 @@ def sweep() -> list[dict[str, str]]:
             turn = house.leases.take(*ALONE, f"sweep/{flow_run.get_id()}", "one sweep decides at a time", 60.0)
         except Conflict:
             return []  # another sweep is at it
-        seen = [told for release in unfinished(house) if (told := recover(release, house))]
+        seen = [told for release in unfinished(house) if (told := see_to(release, house))]
         house.leases.give_back(turn)
     seen += tidy(house)
     table("sweep", seen, "What was found, and decided")
     return seen
+
+
+def see_to(release: ReleaseState, house: House) -> dict[str, str] | None:
+    """Recover one release; what stands in its way is told, and keeps no other release waiting."""
+    try:
+        return recover(release, house)
+    except ReleaseError as error:
+        return {"release": release.release, "decision": "failed, the next sweep tries again", "why": error.message}
 
 
 def tidy(house: House) -> list[dict[str, str]]:

@@ -3,6 +3,7 @@
 Every story ends with the simulation's own invariants; `broken` lists what is wrong.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from random import Random
@@ -145,9 +146,9 @@ def test_a_migration_that_was_applied_and_not_written_down_is_known_after_the_wa
 def test_a_plan_that_was_overtaken_by_a_rival_is_not_carried_out(opened: Opened) -> None:
     life = opened()
     outcome = releasing(life, life.commit("shop"), hit("a rival", "after done publish "))
-    assert (outcome.end, outcome.broken) == ("aborted", [])
-    [reason] = [it.reason for it in life.states() if it.phase == "aborted"]
-    assert "has changed since the plan" in reason
+    assert (outcome.end, outcome.broken) == ("released", [])
+    plans = Counter(entry.release for entry in life.facts() if entry.fact.kind == "planned")
+    assert sorted(plans.values())[-1] > 1
 
 
 def test_a_release_does_not_enter_where_a_dead_one_left_a_change_half_done(opened: Opened) -> None:
