@@ -117,8 +117,9 @@ def condemned(row: Row) -> bool:
 
 
 def token(row: Row) -> int:
-    """Read the token under which a listed container was started."""
-    return int(row["Labels"][TOKEN])
+    """Read the token under which a listed container, or whatever else has labels, was made; 0: it says none."""
+    said = row["Labels"].get(TOKEN, "")
+    return int(said) if said.isdecimal() else 0
 
 
 def replica(row: Row) -> Replica:

@@ -71,4 +71,4 @@ class Fence:
         """List the tokens that were claimed, by the names of their volumes."""
         filters = container.filters(self._stack, service, environment)
         found = self._engine.api.volumes(filters=filters)["Volumes"] or ()
-        return {volume["Name"]: int(volume["Labels"][container.TOKEN]) for volume in found}
+        return {volume["Name"]: token for volume in found if (token := container.token(volume))}

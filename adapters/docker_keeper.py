@@ -7,6 +7,7 @@ from typing import Any
 
 from docker.errors import APIError, NotFound
 
+from adapters import docker_container as container
 from adapters.docker_engine import Engine, speaking
 from domain.environment.orphans import Belonging, Kind
 
@@ -38,7 +39,7 @@ class DockerKeeper:
         with speaking(f"removing {belonging.says}"):
             try:
                 said = _labels(look(belonging.id))
-                if said.get("interlock.stack") != self._stack or _token(said) > token:
+                if said.get("interlock.stack") != self._stack or container.token({"Labels": said}) > token:
                     return False
                 if belonging.kind == "image" and self._runs(belonging.id):
                     return False  # by force it would go from under a stopped container
@@ -111,11 +112,6 @@ def _owner(labels: Mapping[str, str]) -> dict[str, Any]:
 def _labels(seen: Mapping[str, Any]) -> Mapping[str, str]:
     """Find the labels of what was inspected: containers and images have them inside Config."""
     return (seen.get("Config") or seen).get("Labels") or {}
-
-
-def _token(labels: Mapping[str, str]) -> int:
-    said = labels.get("interlock.token", "")
-    return int(said) if said.isdecimal() else 0
 
 
 def _since(created: str) -> float:

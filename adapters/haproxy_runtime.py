@@ -45,9 +45,9 @@ class Running:
         return server is not None and server.weight > 0 and not self.rests(place)
 
     def rests(self, place: Place) -> bool:
-        """Tell whether a replica is switched off: just added, or about to be deleted."""
+        """Tell whether a replica is switched off: just added, about to be deleted, or drained by an operator."""
         server = self.servers.get(place)
-        return server is not None and server.status.startswith("MAINT")
+        return server is not None and server.status.startswith(("MAINT", "DRAIN"))
 
     def passed(self, place: Place) -> bool:
         """Tell whether the last health check of a replica passed."""

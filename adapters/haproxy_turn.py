@@ -154,7 +154,7 @@ class Turn:
                 server = f"{name} {endpoint.address}:{endpoint.port} {SERVER_OPTIONS}"
                 self._runtime.order(f"add server {server}", "New server registered.")
             if running.rests(place):
-                self._runtime.order(f"set server {name} weight 0; enable health {name}; enable server {name}")
+                self._runtime.order(f"set server {name} weight 0; enable health {name}; set server {name} state ready")
         return [place for place in _places(route) if not (running.member(place) or running.passed(place))]
 
     def _shift(self, route: Route) -> None:

@@ -86,6 +86,7 @@ LONGER = {  # file: (lines at most, why it is better in one piece)
     "tests/end_to_end/test_line.py": (300, "one shop's life in order: each story starts where the last one ended"),
     "tests/examples/test_shop.py": (570, "the example service from its history to its last request"),
     "tests/flows/test_found_done.py": (320, "every verb with an effect, dead at the same two points"),
+    "tests/flows/test_real_world.py": (390, "one shop on real products, changed by hand in every way at once told"),
     "tests/flows/test_reconcile.py": (390, "every way the world can differ, looked at, mended, and agreed on"),
     "tests/flows/test_release.py": (300, "the release flow's stories, each from the same opening scene"),
     "tests/test_imports.py": (290, "all rules of the house on one page"),
@@ -97,6 +98,10 @@ LONGER_FUNCTIONS = {  # file:function: (lines at most, why)
     "tests/end_to_end/test_line.py:test_a_release_starts_in_the_browser_and_waits_for_pasted_signatures": (
         60,
         "one sitting of two people, click by click",
+    ),
+    "tests/flows/test_real_world.py:test_an_orphan_of_each_kind_goes_and_its_neighbour_stays": (
+        60,
+        "one of each kind planted, one sweep, and what is left of each",
     ),
     "tests/flows/conftest.py:world": (80, "every port in memory, put together once"),
 }

@@ -119,7 +119,9 @@ def docker_volume(bench: Bench, request: pytest.FixtureRequest) -> Kept:
 
     def clear() -> None:
         bench.api.remove_container(holder, force=True)
-        bench.api.remove_volume(used)
+        for volume in (idle, used):
+            with suppress(NotFound):
+                bench.api.remove_volume(volume)
 
     request.addfinalizer(clear)
     return Kept(bench.docker, listed(bench.docker, idle), listed(bench.docker, used))

@@ -390,9 +390,11 @@ def test_a_container_that_somebody_labelled_by_hand_is_no_replica_unless_it_says
     known = {"stack": published.stack, "service": "shop", "environment": environment, "slot": "red"}
     labels = {f"interlock.{name}": value for name, value in known.items()}
     published.api.create_container(image=published.artifact.image, labels=labels)
+    volume = published.api.create_volume(f"{published.stack}-{environment}", labels=labels)["Name"]
     assert published.docker.running("shop", environment) == ()
     wanted = Place(published.docker, published.artifact).deployment(environment)
     assert published.docker.start(wanted) == published.docker.running("shop", environment)
+    published.api.remove_volume(volume)  # it is still there: it only looked like one that keeps a token
 
 
 @pytest.mark.real
