@@ -7,6 +7,7 @@ from typing import Any
 
 from docker.errors import APIError, NotFound
 
+from adapters.docker_container import TOKEN
 from adapters.docker_engine import Engine, speaking
 from domain.environment.orphans import Belonging, Kind
 
@@ -77,7 +78,10 @@ class DockerKeeper:
             yield Belonging(kind="network", id=row["Id"], name=row["Name"], **known)
 
     def _volumes(self, in_use: Container[str]) -> Iterator[Belonging]:
+        """List volumes; those that remember a token are nobody's to clear away."""
         for row in self._engine.api.volumes(filters=self._labelled)["Volumes"] or []:
+            if TOKEN in (row["Labels"] or {}):
+                continue
             used = row["Name"] in in_use
             known = _owner(row["Labels"]) | {"age": _since(row["CreatedAt"]), "in_use": used}
             yield Belonging(kind="volume", id=row["Name"], name=row["Name"], **known)
@@ -114,7 +118,7 @@ def _labels(seen: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def _token(labels: Mapping[str, str]) -> int:
-    said = labels.get("interlock.token", "")
+    said = labels.get(TOKEN, "")
     return int(said) if said.isdecimal() else 0
 
 
