@@ -77,6 +77,7 @@ LONGER = {  # file: (lines at most, why it is better in one piece)
         "one contract, then locks, crashes and damaged backups on a real PostgreSQL",
     ),
     "tests/adapters/test_keepers.py": (375, "one contract over every product that keeps things, and each one's own"),
+    "tests/adapters/test_registry.py": (270, "one contract, then what a registry may get wrong"),
     "tests/adapters/test_router.py": (560, "one contract, then what only real traffic can show"),
     "tests/adapters/test_secrets.py": (270, "one contract over three kinds of reference, and the mask over the log"),
     "tests/adapters/test_store.py": (260, "one contract over three stores, then what each of them can lose"),
