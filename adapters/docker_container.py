@@ -123,7 +123,7 @@ def token(row: Row) -> int:
 
 
 def replica(row: Row) -> Replica:
-    """Read a listed container as a replica; a stopped one has no address."""
+    """Read a listed container as a replica; a stopped one has no address, and a condemned one runs no more."""
     said = {name.removeprefix("interlock."): value for name, value in row["Labels"].items()}
     networks = (row.get("NetworkSettings") or {}).get("Networks") or {}
     return Replica(
@@ -139,5 +139,5 @@ def replica(row: Row) -> Replica:
         slot=cast(Slot, said["slot"]),
         token=token(row),
         config_digest=said["config"],
-        running=row["State"] == "running",
+        running=row["State"] == "running" and not condemned(row),
     )

@@ -6,8 +6,9 @@ neither runs nor weighs anything. The highest token counts: an overtaken owner c
 
 Docker has no conditional request: an owner that was stopped between this look and a request still sends that one when
 it wakes up. Containers lose their name before they are stopped or removed, and a newer owner keeps none without its
-name; so the late request can only take a name away, make a container that nobody starts, or stop what is condemned.
-(`docker volume prune` takes the volumes; the labels still count then.)
+name. So a late request stops or removes nothing that a newer owner has kept. It can make a container that nobody
+starts, or take a replica's name away: that one serves on, and is told to be leaving. (`docker volume prune` takes the
+volumes; the labels still count then.)
 """
 
 from collections.abc import Callable, Iterator
@@ -57,7 +58,7 @@ class Fence:
 
     def _insist(self, service: str, environment: str, token: int) -> None:
         rows = self._engine.api.containers(all=True, filters=container.filters(self._stack, service, environment))
-        tokens = {container.name(row): container.token(row) for row in rows}
+        tokens = {container.name(row): container.token(row) for row in rows if container.is_replica(row)}
         newest = max([*tokens.values(), *self._volumes(service, environment).values()], default=0)
         if newest > token:
             newer = sorted(name for name, started in tokens.items() if started > token)

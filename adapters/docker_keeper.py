@@ -78,7 +78,10 @@ class DockerKeeper:
             yield Belonging(kind="network", id=row["Id"], name=row["Name"], **known)
 
     def _volumes(self, in_use: Container[str]) -> Iterator[Belonging]:
+        """List volumes; those that remember a token are nobody's to clear away."""
         for row in self._engine.api.volumes(filters=self._labelled)["Volumes"] or []:
+            if container.TOKEN in (row["Labels"] or {}):
+                continue
             used = row["Name"] in in_use
             known = _owner(row["Labels"]) | {"age": _since(row["CreatedAt"]), "in_use": used}
             yield Belonging(kind="volume", id=row["Name"], name=row["Name"], **known)

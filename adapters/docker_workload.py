@@ -50,8 +50,6 @@ class DockerWorkload:
         doing = f"starting {deployment.service} {deployment.version} in {deployment.environment}"
         with speaking(doing), self._turn(deployment) as insist:
             there = {container.name(row): row for row in self._rows(deployment.service, deployment.environment)}
-            for row in filter(container.condemned, there.values()):
-                self._remove(row["Id"])  # whoever wanted it gone was overtaken before it was
             make = partial(self._create, deployment, *self._surroundings(deployment))
             names = [f"{self._prefix(deployment)}-{deployment.slot}-{index}" for index in range(deployment.replicas)]
             with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -135,9 +133,10 @@ class DockerWorkload:
         self._engine.api.start(made)
 
     def _condemn(self, made: str, name: str, insist: Callable[[], None]) -> None:
-        """Take a container's name away before it is stopped: a newer owner then makes another, and leaves this one.
+        """Take a container's name away before it is stopped or removed, and look once more.
 
-        So a late stop or removal hits nothing that a newer owner has kept, and nobody keeps what is stopping already.
+        A newer owner keeps nothing that has lost its name: nothing that is about to stop, and nothing that a late
+        request can hit. What an overtaken owner leaves behind goes with its slot, or is cleared away as an orphan.
         """
         insist()
         if not name.endswith(container.CONDEMNED):

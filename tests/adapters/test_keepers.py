@@ -18,6 +18,7 @@ from docker.errors import NotFound
 
 from adapters.docker import Docker
 from adapters.docker_engine import Engine
+from adapters.docker_fence import Fence
 from adapters.folder import Folder
 from adapters.haproxy import HAProxy
 from adapters.memory.builder import MemoryBuilder
@@ -307,6 +308,13 @@ def test_what_is_not_labelled_or_another_stacks_is_never_listed_and_never_remove
             bench.api.remove_container(made, force=True)
         for name in volumes:
             bench.api.remove_volume(name)
+
+
+@pytest.mark.real
+def test_what_remembers_a_token_is_nobodys_to_clear_away(bench: Bench) -> None:
+    with Fence(Engine(None), STACK).turn("shop", "dev", 3):
+        assert bench.api.volumes(filters={"label": [f"interlock.stack={STACK}", "interlock.token=3"]})["Volumes"]
+    assert not [it for it in bench.docker.belongings() if "token" in it.name]
 
 
 def base_image_id(bench: Bench) -> str:

@@ -204,6 +204,22 @@ def test_a_published_digest_cannot_be_deleted(served: Served) -> None:
 
 
 @pytest.mark.real
+def test_a_tag_moves_whatever_the_request_asks_for(served: Served) -> None:
+    """The protocol knows no conditional push, so who publishes reads the tag back; the digest stays what it was."""
+    there = OCIRegistry(served.url)
+    first = publish(served.url, "raced", "1.0.0", labelled("1.0.0", "a" * 40))
+    other = publish(served.url, "raced", "2.0.0", labelled("1.0.0", "b" * 40))
+    body = httpx.get(f"{served.url}/v2/raced/manifests/{other}", headers={"Accept": MANIFEST}, trust_env=False).content
+    asked = {"Content-Type": MANIFEST, "If-None-Match": "*"}
+    moved = httpx.put(f"{served.url}/v2/raced/manifests/1.0.0", content=body, headers=asked, trust_env=False)
+    assert moved.status_code == 201
+    named, kept = (there.resolve(there.repository("raced"), reference) for reference in ("1.0.0", first))
+    assert named is not None
+    assert kept is not None
+    assert (named.digest, kept.digest) == (other, first)
+
+
+@pytest.mark.real
 @pytest.mark.parametrize(
     ("status", "body", "error"),
     [

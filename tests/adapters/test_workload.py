@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from adapters.docker import Docker
+from adapters.docker_container import CONDEMNED
 from adapters.docker_engine import Engine
 from adapters.http import HttpProbe
 from adapters.memory.workload import MemoryWorkload
@@ -255,12 +256,14 @@ def test_an_owner_who_is_stopped_in_the_middle_harms_no_replica_of_a_newer_one(
     (before,) = published.docker.start(here.deployment(environment, token=3))
     forward = here.deployment(environment, release="r-2").model_dump_json()
     zombie = Zombie(act, place, 5, published.stack, forward)
+    here_now = published.docker.running("shop", environment)
+    assert not [replica for replica in here_now if replica.running and replica.name.endswith(CONDEMNED)]
     (mine,) = published.docker.start(here.deployment(environment, token=7))
     assert (mine.id == before.id) == (place == "before rename")
     assert zombie.wake().startswith("Conflict")
-    (after,) = published.docker.running("shop", environment)
-    assert after.running
-    assert (after.id, after.address) == (mine.id, mine.address)
+    assert published.api.inspect_container(mine.id)["State"]["Running"]
+    left = [replica for replica in published.docker.running("shop", environment) if replica.id != mine.id]
+    assert not [replica for replica in left if replica.running]
 
 
 @pytest.mark.real
