@@ -60,9 +60,10 @@ def start() -> None:
 
 
 def _watch() -> None:
-    watch, pause = Watch(open_house()), threading.Event()
+    watch, pause = None, threading.Event()
     while not pause.wait(PERIOD):
         try:
+            watch = watch or Watch(open_house())
             watch.look(time.monotonic())
         except Exception:  # a ledger or a server that is away: the next look finds what is to be found
             _LOG.exception("the watch could not look")

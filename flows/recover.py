@@ -64,7 +64,8 @@ def act(warrant: Warrant, decision: Decision, desk: Desk) -> str:
         case "go on":
             request = request_of(entries)
             wanted = request.model_dump(include={"service", "ref", "requester", "reason"}) if request else {}
-            return dispatch.start("release/interlock", {**wanted, "resume": warrant.release})
+            to = {"to": request.environments[-1]} if request else {}
+            return dispatch.start("release/interlock", {**wanted, **to, "resume": warrant.release})
         case "undo":
             where = {"service": warrant.service, "environment": decision.environment, "release": warrant.release}
             return dispatch.start("rollback/interlock", {**where, "reason": decision.reason})

@@ -84,7 +84,7 @@ LONGER = {  # file: (lines at most, why it is better in one piece)
     "tests/adapters/test_store.py": (260, "one contract over three stores, then what each of them can lose"),
     "tests/adapters/test_workload.py": (480, "one contract, then what only a real engine can show"),
     "tests/domain/test_drift.py": (390, "one scene, changed on every plane, and then on all of them at once"),
-    "tests/end_to_end/test_line.py": (300, "one shop's life in order: each story starts where the last one ended"),
+    "tests/end_to_end/test_line.py": (310, "one shop's life in order: each story starts where the last one ended"),
     "tests/examples/test_shop.py": (570, "the example service from its history to its last request"),
     "tests/flows/test_found_done.py": (320, "every verb with an effect, dead at the same two points"),
     "tests/flows/test_real_world.py": (390, "one shop on real products, changed by hand in every way at once told"),
