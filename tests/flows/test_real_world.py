@@ -342,8 +342,9 @@ def test_an_orphan_of_each_kind_goes_and_its_neighbour_stays(shop: Shop, dsn: st
         api.create_network(f"{STACK}-{name}", labels=it)["Id"]
         for name, it in (("gone", {**labels, "interlock.environment": "gone"}), ("theirs", {}))
     ]
+    unfenced = {name: said for name, said in labels.items() if name != "interlock.token"}  # one with it is a fence
     volumes = [
-        api.create_volume(f"{STACK}-{name}", labels=it)["Name"] for name, it in (("left", labels), ("theirs", {}))
+        api.create_volume(f"{STACK}-{name}", labels=it)["Name"] for name, it in (("left", unfenced), ("theirs", {}))
     ]
     desk.ports.router.apply(Route(name="blog-production", port=free_port()), 0)
     store.put("evidence/theirs", [b"whole"])
