@@ -9,7 +9,6 @@ from prefect.exceptions import Pause
 
 from adapters.connect import Desk
 from domain.errors import ReleaseError
-from domain.facts import Phase
 from domain.lease import Lease, carrier_of
 from domain.release.recall import phase_of
 from domain.release.recovery import HANDED_OVER
@@ -18,13 +17,12 @@ from tasks.step import Warrant
 
 PARK = 30 * 86_400.0
 """Seconds that a lease lives without a run: longer than anybody is waited for."""
-PARKED: frozenset[Phase] = frozenset({"stuck"})
 LIFE = uuid4().hex[:6]
 """This process, among all that a run may have: a suspended run comes back in another one."""
 
 
 @contextmanager
-def carried(warrant: Warrant, desk: Desk, run: str, *, park: float = PARK, force: bool = False) -> Iterator[Warrant]:
+def carried(warrant: Warrant, desk: Desk, run: str, *, force: bool = False) -> Iterator[Warrant]:
     """Be the only run, and the only process of that run, that carries the release; yields the authority to do so.
 
     Taken over is what this run itself left behind, and what the sweep hands on; `force` takes it from a living run,
@@ -35,24 +33,22 @@ def carried(warrant: Warrant, desk: Desk, run: str, *, park: float = PARK, force
     force = force or handed_on(warrant) or (holder is not None and holder.owner.startswith(mine))
     lease = desk.leases.take(warrant.service, what, mine + LIFE, f"run {run}", ttl, force=force)
     point("after", "lease taken", "carrier")
-    with _alive(desk, lease, park, lambda: False):
+    with _alive(desk, lease, lambda: False):
         yield replace(warrant, carrier=lease)
 
 
 @contextmanager
-def held(
-    warrant: Warrant, environment: str, desk: Desk, reason: str, *, park: float = PARK, force: bool = False
-) -> Iterator[Warrant]:
+def held(warrant: Warrant, environment: str, desk: Desk, reason: str, *, force: bool = False) -> Iterator[Warrant]:
     """Take the lease of an environment and keep it alive; yields the authority to act there.
 
-    A flow that suspends leaves the lease parked for `park` seconds, and so does an undo that got stuck: nobody else
+    A flow that suspends leaves the lease parked, and so does an undo that got stuck: nobody else
     moves in. `force` takes a live lease over, which only a rollback may; what an earlier run of the same release left
     is taken over in any case. Otherwise the lease is given back. Raises Conflict when another release holds it.
     """
     lease = take(warrant, environment, desk, reason, force=force)
     point("after", "lease taken", "environment", environment)
     inside = replace(warrant, lease=lease)
-    with _alive(desk, lease, park, lambda: _stuck(inside)):
+    with _alive(desk, lease, lambda: _stuck(inside)):
         yield inside
 
 
@@ -67,7 +63,7 @@ def take(warrant: Warrant, environment: str, desk: Desk, reason: str, *, force: 
 
 
 @contextmanager
-def _alive(desk: Desk, lease: Lease, park: float, stays: Callable[[], bool]) -> Iterator[None]:
+def _alive(desk: Desk, lease: Lease, stays: Callable[[], bool]) -> Iterator[None]:
     """Renew a lease while the block runs, then give it back, or park it when the block waits or `stays` says so.
 
     A process that is terminated leaves it as it is: it expires, and the sweep finds it.
@@ -76,12 +72,12 @@ def _alive(desk: Desk, lease: Lease, park: float, stays: Callable[[], bool]) -> 
         with desk.leases.keep_alive(lease, desk.settings.lease.ttl):
             yield
     except Pause:
-        desk.leases.renew(lease, park)
+        desk.leases.renew(lease, PARK)
         raise
     except Exception:  # whatever it was, and it is raised again: nothing must stay held by nobody
         with suppress(ReleaseError):  # a lease that is lost, or a ledger that is gone: the first error matters more
             if stays():
-                desk.leases.renew(lease, park)
+                desk.leases.renew(lease, PARK)
             else:
                 desk.leases.give_back(lease)
         raise
@@ -97,4 +93,4 @@ def handed_on(warrant: Warrant) -> bool:
 
 
 def _stuck(inside: Warrant) -> bool:
-    return phase_of(inside.journal.entries(release=inside.release, kinds=("entered",))) in PARKED
+    return phase_of(inside.journal.entries(release=inside.release, kinds=("entered",))) == "stuck"

@@ -4,21 +4,29 @@ from collections.abc import Sequence
 
 from adapters.connect import House
 from domain.facts import Entry, LeaseTaken
-from domain.lease import Lease
+from domain.lease import carrier_of
+from domain.release import state as states
 from domain.release.recovery import HANDED_OVER, Fate
 from domain.release.state import ReleaseState
 from flows import dispatch
 
 
-def fate_of(state: ReleaseState, carrier: Lease | None, run: str, house: House) -> Fate | None:
+def lost(house: House) -> list[ReleaseState]:
+    """List the releases that are not over, and have lost their run."""
+    entries = house.journal.entries(kinds=("opened", "planned", "entered"))
+    return [state for state in states.fold(entries).values() if not state.over and fate_of(state, house)]
+
+
+def fate_of(state: ReleaseState, house: House) -> Fate | None:
     """Tell how the release lost its run; None while it has one, or needs none."""
     if state.phase == "stuck":
         parked = house.leases.holder(state.service, state.environment)
         return None if parked and parked.expires_in > 0 else "died"
+    carrier = house.leases.holder(state.service, carrier_of(state.release))
     alive = carrier is not None and carrier.expires_in > 0
     if alive and carrier and carrier.owner.endswith(HANDED_OVER):
         return None
-    match dispatch.end_of(run):
+    match dispatch.end_of(run_of(state, house)):
         case "cancelled" | "failed" | "died" as ended:
             return ended
         case "waiting":

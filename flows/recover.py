@@ -20,11 +20,10 @@ HAND_OVER = 120.0
 
 def recover(state: ReleaseState, house: House) -> dict[str, str] | None:
     """Take over a release that nobody carries any more, decide what becomes of it, and say so; None: it is carried."""
-    run = run_of(state, house)
-    carrier = house.leases.holder(state.service, carrier_of(state.release))
-    if (fate := fate_of(state, carrier, run, house)) is None:
+    if (fate := fate_of(state, house)) is None:
         return None
-    ttl = house.settings.lease.ttl
+    run, ttl = run_of(state, house), house.settings.lease.ttl
+    carrier = house.leases.holder(state.service, carrier_of(state.release))
     dark = max(0.0, ttl - carrier.expires_in) if carrier else 0.0
     entries = house.journal.entries(release=state.release)
     decision = decide(entries, fate, dark, house.settings.recovery)

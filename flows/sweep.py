@@ -7,8 +7,8 @@ from prefect.runtime import flow_run
 
 from adapters.connect import House, connect, open_house
 from domain.errors import Conflict, ReleaseError
-from domain.release import state
 from domain.release.state import ReleaseState
+from flows.lost import lost
 from flows.recover import recover
 from flows.report import table
 from flows.turn import call_next
@@ -20,14 +20,14 @@ ALONE = ("interlock", "the sweep")
 
 @flow(name="sweep", flow_run_name="sweep")
 def sweep() -> list[dict[str, str]]:
-    """Look at every unfinished release; take over those whose run is gone, and decide what becomes of them."""
+    """Take over the releases whose run is gone, and decide what becomes of them; then tidy up."""
     house, seen = open_house(), []
-    if unfinished(house):
+    if lost(house):
         try:
             turn = house.leases.take(*ALONE, f"sweep/{flow_run.get_id()}", "one sweep decides at a time", 60.0)
         except Conflict:
             return []  # another sweep is at it
-        seen = [told for release in unfinished(house) if (told := see_to(release, house))]
+        seen = [told for release in lost(house) if (told := see_to(release, house))]
         house.leases.give_back(turn)
     seen += tidy(house)
     table("sweep", seen, "What was found, and decided")
@@ -55,9 +55,3 @@ def tidy(house: House) -> list[dict[str, str]]:
             cleared = clear_away(desk, everywhere=number == 0)
             told += [{"cleared away": orphan.belonging.says, "why": orphan.reason} for orphan in cleared]
     return told
-
-
-def unfinished(house: House) -> list[ReleaseState]:
-    """List the releases that are not over, and that nobody seems to carry by the leases or by Prefect."""
-    entries = house.journal.entries(kinds=("opened", "planned", "entered"))
-    return [release for release in state.fold(entries).values() if not release.over]

@@ -20,6 +20,7 @@ from pydantic import Field
 from domain.facts import Done, Entered, Entry, Looked, NotCounted, Phase, Recovered, Superseded
 from domain.lease import Lease
 from domain.release.outcomes import Routed
+from domain.release.queue import superseded_by
 from domain.release.recall import open_gate, phase_of, plan_of, round_of
 from domain.release.route import other
 from domain.release.state import OVER, ReleaseState
@@ -102,7 +103,7 @@ def _under_way(entries: Sequence[Entry], environment: str, dark: float, limits: 
 
 def _given_up(fate: Fate, entries: Sequence[Entry]) -> str:
     """Say why nobody wants it to go on; empty when nobody said so."""
-    if by := next((e.fact.by for e in entries if isinstance(e.fact, Superseded)), ""):
+    if by := _superseded_by(entries):
         return f"superseded by {by}"
     if fate == "cancelled":
         return "somebody cancelled the run in Prefect; whoever it was may say why: interlock remark RELEASE …"
@@ -110,6 +111,12 @@ def _given_up(fate: Fate, entries: Sequence[Entry]) -> str:
     if fate == "failed" and gate and not round_of(entries, gate)[1]:
         return f"nobody answered in time: {gate.question} in {gate.environment}"
     return ""
+
+
+def _superseded_by(entries: Sequence[Entry]) -> str:
+    """Name the release that took the place of this one, somewhere, before it touched traffic there."""
+    places = {(e.environment, e.release) for e in entries if isinstance(e.fact, Superseded)}
+    return next((by for place in sorted(places) if (by := superseded_by(entries, *place))), "")
 
 
 def _share(entries: Sequence[Entry], environment: str) -> int:

@@ -151,6 +151,7 @@ PLANTED: dict[str, list[Evidence]] = {
         after(containers=(*GOOD.after.containers[:1], replace(GOOD.after.containers[1], state="exited"))),
         after(containers=(*GOOD.after.containers, Container("stray", "running", "x", "", {}))),
         after(volumes=("v",)),
+        after(volumes=("shop-token-1", "shop-token-2", "shop-token-3")),
         after(networks=("a", "a")),
         after(schema=replace(EXPANDED, scratch=("interlock_scratch_1_a",))),
         after(maps=frozenset({ROUTE, "other"})),
