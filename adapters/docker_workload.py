@@ -88,6 +88,11 @@ class DockerWorkload:
 
             list(pool.map(stop_one, replicas))
 
+    def claim(self, service: str, environment: str, token: int) -> None:
+        """Refuse older owners from now on."""
+        with speaking(f"claiming {service} in {environment}"), self._fence.turn(service, environment, token):
+            return
+
     def run(self, deployment: Deployment, command: Sequence[str], timeout: float) -> CommandResult:
         """Run a command in place of the image's own; `output` is both streams in order, the last 64 KiB.
 

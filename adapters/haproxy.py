@@ -56,6 +56,11 @@ class HAProxy:
                 raise
             turn.part(route, self._drain)
 
+    def claim(self, name: str, token: int) -> None:
+        """Refuse older owners from now on; returns when none of their commands is heard any more."""
+        with Turn(self._folder, name, token).taken():
+            return
+
     def observe(self, name: str) -> Route | None:
         """Report what the running worker does; endpoints in order of name, those joining or leaving left out."""
         running = self._runtime.running(name)

@@ -13,6 +13,7 @@ from psycopg.conninfo import make_conninfo
 
 from adapters import postgres_backup as archive
 from adapters import postgres_catalog as catalog
+from adapters import postgres_fence as fence
 from adapters.postgres_migrate import Migrator, applied
 from domain.environment.orphans import Belonging
 from domain.errors import Invalid, Rejected, Unavailable
@@ -72,6 +73,14 @@ class Postgres:
         """
         with self._link(_SHORT) as link:
             return Migrator(link, step, release, token, lock_timeout, lock_budget).run()
+
+    def claim(self, token: int) -> None:
+        """Refuse older owners from now on; one that is migrating loses its session, and its transaction with it.
+
+        Raises Conflict when a newer owner has migrated, Unavailable when somebody else keeps the token locked.
+        """
+        with self._link(_SHORT) as link:
+            fence.claim(link, token, self._reference)
 
     def backup(self, into: IO[bytes]) -> Backup:
         """Stream a compressed dump and, in the same snapshot, digest every table.

@@ -45,7 +45,6 @@ on conflict (number) do update set name = excluded.name, phase = excluded.phase,
   attempts = excluded.attempts, lock_wait_ms = excluded.lock_wait_ms, exec_ms = excluded.exec_ms,
   applied_at = clock_timestamp()
 """
-_ADVISORY = 0x696E7465726C6F63  # "interloc": one migrator per database
 _LONG = 0.25  # seconds: a transaction older than this is not queued behind
 _POLL = 0.1  # seconds between looks
 _REST = 9.0  # times the wait: at most a tenth of the time is spent in a lock queue
@@ -121,11 +120,9 @@ class Migrator:
 
     def _be_the_only_one(self) -> None:
         """Take the advisory lock by asking again: a session that waits for it would hold up an index build."""
-        while not self.link.execute("select pg_try_advisory_lock(%s)", (_ADVISORY,)).fetchall()[0][0]:
+        while not self.link.execute("select pg_try_advisory_lock(%s)", (fence.ADVISORY,)).fetchall()[0][0]:
             holder = self.link.execute(
-                "select string_agg(pid::text, ', ') from pg_locks where locktype = 'advisory' and granted"
-                " and (classid::bigint << 32 | objid::bigint) = %s",
-                (_ADVISORY,),
+                "select string_agg(pid::text, ', ')" + fence.MIGRATORS, (fence.ADVISORY,)
             ).fetchall()[0][0]
             self._spend(_POLL, [f"pid {holder} is migrating this database"])
             time.sleep(_POLL)

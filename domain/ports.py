@@ -134,6 +134,10 @@ class Workload(Keeper, Protocol):
         """
         ...
 
+    def claim(self, service: str, environment: str, token: int) -> None:
+        """Refuse older owners (lower tokens) there from now on. Raises Conflict when a newer one has been there."""
+        ...
+
     def run(self, deployment: Deployment, command: Sequence[str], timeout: float) -> CommandResult:
         """Run a command once in the deployment's image, network and config, and remove the container.
 
@@ -161,6 +165,10 @@ class Router(Keeper, Protocol):
         newer owner (a higher token) has moved the route: nothing is changed then, and an owner who is overtaken on the
         way leaves the route as the newer one wants it.
         """
+        ...
+
+    def claim(self, name: str, token: int) -> None:
+        """Refuse older owners (lower tokens) of a route from now on. Raises Conflict for a newer one."""
         ...
 
     def observe(self, name: str) -> Route | None:
@@ -208,6 +216,10 @@ class Database(Keeper, Protocol):
         Raises Rejected when the SQL fails or the lock budget is spent; the schema is then as before. Raises Conflict
         when a newer owner (a higher token) has migrated, or when another script was applied under the number.
         """
+        ...
+
+    def claim(self, token: int) -> None:
+        """Refuse older owners (lower tokens) from now on, and end what one is at. Raises Conflict for a newer one."""
         ...
 
     def rows(self) -> Mapping[str, int]:

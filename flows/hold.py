@@ -12,6 +12,7 @@ from domain.errors import ReleaseError
 from domain.lease import Lease, carrier_of
 from domain.release.recall import phase_of
 from domain.release.recovery import HANDED_OVER
+from tasks.claim import claim
 from tasks.fault import point
 from tasks.step import Warrant
 
@@ -41,14 +42,16 @@ def carried(warrant: Warrant, desk: Desk, run: str, *, force: bool = False) -> I
 def held(warrant: Warrant, environment: str, desk: Desk, reason: str, *, force: bool = False) -> Iterator[Warrant]:
     """Take the lease of an environment and keep it alive; yields the authority to act there.
 
-    A flow that suspends leaves the lease parked, and so does an undo that got stuck: nobody else
-    moves in. `force` takes a live lease over, which only a rollback may; what an earlier run of the same release left
-    is taken over in any case. Otherwise the lease is given back. Raises Conflict when another release holds it.
+    From then on every plane refuses whoever held it before. A flow that suspends leaves the lease parked, and so does
+    an undo that got stuck: nobody else moves in. `force` takes a live lease over, which only a rollback may; what an
+    earlier run of the same release left is taken over in any case. Otherwise the lease is given back. Raises Conflict
+    when another release holds it.
     """
     lease = take(warrant, environment, desk, reason, force=force)
     point("after", "lease taken", "environment", environment)
     inside = replace(warrant, lease=lease)
     with _alive(desk, lease, lambda: _stuck(inside)):
+        claim(inside, desk.ports)
         yield inside
 
 

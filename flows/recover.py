@@ -1,5 +1,7 @@
 """See to one release whose run may be gone: take it over, decide, and set on its way what was decided."""
 
+from dataclasses import replace
+
 from adapters.connect import Desk, House, connect
 from domain.facts import Recovered
 from domain.lease import carrier_of
@@ -11,6 +13,7 @@ from flows import dispatch
 from flows.hold import PARK
 from flows.lost import fate_of, run_of
 from tasks.announce import announce
+from tasks.claim import claim
 from tasks.record import enter
 from tasks.step import Warrant
 
@@ -91,7 +94,8 @@ def _let_go(warrant: Warrant, desk: Desk) -> None:
 def _keep(warrant: Warrant, decision: Decision, desk: Desk) -> None:
     """Hold the environment for a person, with the reason."""
     owner = f"{warrant.release}/waits for a person"
-    desk.leases.take(warrant.service, decision.environment, owner, decision.reason, PARK, force=True)
+    held = desk.leases.take(warrant.service, decision.environment, owner, decision.reason, PARK, force=True)
+    claim(replace(warrant, lease=held), desk.ports)
     if phase_of(warrant.journal.entries(release=warrant.release, kinds=("entered",))) != "stuck":
         enter(warrant, "stuck", decision.reason)
 

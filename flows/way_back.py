@@ -1,7 +1,7 @@
 """What answers a failure: undo what was done to the environment, or abort where nothing was."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from adapters.connect import Desk
 from domain.errors import ReleaseError
@@ -25,6 +25,8 @@ def way_back_set(warrant: Warrant, desk: Desk) -> Iterator[None]:
         reason = error.message if isinstance(error, ReleaseError) else f"{type(error).__name__}: {error}"
         phase = phase_of(desk.journal.entries(release=warrant.release, kinds=("entered",)))
         if phase in ("deploying", "baking"):
+            with suppress(ReleaseError):  # first of all: whoever finds the release from here on finishes the undo
+                enter(warrant, "rolling back", reason)
             traffic_first(warrant, desk)
             rollback(warrant.service, warrant.environment, reason, warrant.actor, warrant.release)
         elif phase not in (*state.OVER, "rolling back", "stuck"):

@@ -65,10 +65,7 @@ class MemoryDatabase:
         """
         script.refuse_own_transactions(step.up, step.label)
         with self._answering():
-            if self._token > token:
-                newer = f"a newer owner has migrated, token {self._token}; mine is {token}"
-                raise Conflict(f"{step.label}: {newer}; nothing was changed", "change nothing more")
-            self._token = token
+            self._insist(token, step.label)
             if known := self._applied.get(step.number):
                 if known.checksum != step.checksum:
                     raise Conflict(f"{step.label}: {known.release} applied another script", "add a new migration")
@@ -81,6 +78,11 @@ class MemoryDatabase:
             row = Applied(**told, release=release, fingerprint=_fingerprint(self._link))
             self._applied[step.number] = row
             return row
+
+    def claim(self, token: int) -> None:
+        """Refuse older owners from now on."""
+        with self._answering():
+            self._insist(token, "the database")
 
     def backup(self, into: IO[bytes]) -> Backup:
         """Write an image of the whole database, and digest every table."""
@@ -138,6 +140,12 @@ class MemoryDatabase:
             where = f"{step.label}, line {statement.line}"
             raise Rejected(f"{where}: {error}; nothing was changed", "mend the migration") from error
         self._link.execute("commit")
+
+    def _insist(self, token: int, what: str) -> None:
+        if self._token > token:
+            newer = f"a newer owner has migrated, token {self._token}; mine is {token}"
+            raise Conflict(f"{what}: {newer}; nothing was changed", "change nothing more")
+        self._token = token
 
     @contextmanager
     def _answering(self) -> Iterator[None]:

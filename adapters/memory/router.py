@@ -44,7 +44,7 @@ class MemoryRouter:
     def apply(self, route: Route, token: int) -> None:
         """Take the route over, unless a newcomer is sick or the owner is not the newest."""
         self._answer()
-        self._claim(route.name, token)
+        self.claim(route.name, token)
         before = self._routes.get(route.name)
         known = _places(before) if before else set()
         if sick := sorted(endpoint.name for _, endpoint in _places(route) - known if endpoint.name in self.sick):
@@ -72,7 +72,7 @@ class MemoryRouter:
     def forget(self, name: str, token: int) -> None:
         """Close a route for good; nothing happens when there is none."""
         self._answer()
-        self._claim(name, token)
+        self.claim(name, token)
         self._routes.pop(name, None)
 
     @contextmanager
@@ -88,7 +88,8 @@ class MemoryRouter:
         finally:
             self._listening.discard(route.name)
 
-    def _claim(self, name: str, token: int) -> None:
+    def claim(self, name: str, token: int) -> None:
+        """Refuse older owners from now on."""
         if (newest := self._tokens.get(name, 0)) > token:
             raise Conflict(
                 f"route {name} was last moved by a newer owner, token {newest}; mine is {token}", "change nothing more"

@@ -31,7 +31,7 @@ class MemoryWorkload:
 
     def start(self, deployment: Deployment) -> tuple[Replica, ...]:
         """Bring up what is missing; a replica of the same release, image and config stays."""
-        self._claim(deployment.service, deployment.environment, deployment.token)
+        self.claim(deployment.service, deployment.environment, deployment.token)
         if self._secrets:
             for value in deployment.config.values():
                 if value.startswith("secret://"):
@@ -52,14 +52,14 @@ class MemoryWorkload:
     def stop(self, replicas: Sequence[Replica], grace: float, token: int) -> None:  # noqa: ARG002  # no grace needed
         """Forget replicas."""
         for service, environment in {(replica.service, replica.environment) for replica in replicas}:
-            self._claim(service, environment, token)
+            self.claim(service, environment, token)
         for replica in replicas:
             if (there := self.replicas.get(replica.name)) and there.id == replica.id:
                 del self.replicas[replica.name]
 
     def run(self, deployment: Deployment, command: Sequence[str], timeout: float) -> CommandResult:
         """Answer as `exit_codes` says."""
-        self._claim(deployment.service, deployment.environment, deployment.token)
+        self.claim(deployment.service, deployment.environment, deployment.token)
         self.ran.append((deployment.environment, deployment.version, tuple(command)))
         code = self.exit_codes.get(tuple(command), 0)
         if code is None:
@@ -81,7 +81,8 @@ class MemoryWorkload:
         self.replicas = {name: it for name, it in self.replicas.items() if it.id != belonging.id}
         return True
 
-    def _claim(self, service: str, environment: str, token: int) -> None:
+    def claim(self, service: str, environment: str, token: int) -> None:
+        """Refuse older owners from now on."""
         if (newest := self._tokens.get((service, environment), 0)) > token:
             names = ", ".join(replica.name for replica in self.running(service, environment)) or service
             raise Conflict(f"{names} belong to a newer owner, token {newest}; mine is {token}", "change nothing more")

@@ -25,7 +25,6 @@ class Tally:
 
     releases: int = 0
     cases: int = 0
-    late: int = 0
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     broken: list[Result] = field(default_factory=list)
 
@@ -34,7 +33,6 @@ class Tally:
         for result in results:
             self.cases += 1
             self.releases += result.releases
-            self.late += result.late
             self.outcomes += result.outcomes
             self.broken += [result] if result.broken else []
 
@@ -67,7 +65,6 @@ def main() -> int:
     print("\n".join(tally.table()))
     rate, many = tally.releases / took, options.processes
     print(f"\n{tally.releases} releases in {tally.cases} lives, {took:.0f} s: {rate:.0f} a second on {many} processes")
-    print(f"{tally.late} effects of overtaken owners were accepted, where the new owner had not acted yet")
     for result in tally.broken:
         print(f"\npython -m bench.simulation --seed {result.seed} --case {result.number}")
         print("\n".join(f"  {said}" for said in result.broken[:4]))

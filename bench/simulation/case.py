@@ -24,7 +24,6 @@ class Result:
     seed: int
     number: int
     releases: int = 0
-    late: int = 0  # effects of overtaken owners
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)
     story: list[str] = field(default_factory=list)
@@ -49,12 +48,12 @@ def live(seed: int, number: int, *, telling: bool = False) -> Result:
             _keep(result, _some_release(life, first=turn < len(life.shape.services)))
             if not result.broken and life.reversible() and random.random() < 0.25:
                 _keep(result, _some_rollback(life))
-            if result.broken or any(it.what == "migrate" for it in life.late):
-                break  # what a late migration spoils only a person mends
+            if result.broken:
+                break
         else:
             good = life.commit(random.choice(life.shape.services), migrates=random.random() < 0.6)
             _keep(result, releasing(life, good))
-    result.releases, result.late = len(life.states()), len(life.late)
+    result.releases = len(life.states())
     return result
 
 

@@ -94,9 +94,11 @@ MUTANTS: Mapping[str, Callable[[], Patches]] = {
         "adapters.memory.journal.MemoryJournal.insist_current": lambda *_args: None,
     },
     "the products' check of tokens": lambda: {
-        "adapters.memory.router.MemoryRouter._claim": lambda *_args: None,
-        "adapters.memory.workload.MemoryWorkload._claim": lambda *_args: None,
+        "adapters.memory.router.MemoryRouter.claim": lambda *_args: None,
+        "adapters.memory.workload.MemoryWorkload.claim": lambda *_args: None,
+        "adapters.memory.database.MemoryDatabase._insist": lambda *_args: None,
     },
+    "the claim with which a hold begins": lambda: {"flows.hold.claim": lambda *_args: None},
     "the beat that keeps a lease alive": _no_heartbeat,
     "the lease on the release itself": _no_carrier,
     "the verdicts that were recorded": lambda: {"tasks.judge._concluded": lambda *_args: None},

@@ -77,9 +77,7 @@ class World:
     struck: list[Any] = field(default_factory=list)  # in this episode
     ever: list[Any] = field(default_factory=list)  # in this life
     hit: set[str] = field(default_factory=set)  # at which moments
-    late: list[Effect] = field(
-        default_factory=list
-    )  # of an owner who was overtaken, where the new one had done nothing
+    late: list[Effect] = field(default_factory=list)  # of owners who were overtaken
     broken: list[str] = field(default_factory=list)
     story: list[str] = field(default_factory=list)
     runs: int = 0

@@ -115,6 +115,14 @@ def test_a_sweep_killed_at_any_moment_is_made_up_for_by_the_next(opened: Opened)
     assert len(ends) > 5
 
 
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_an_undo_is_written_down_before_traffic_goes_back(opened: Opened, moment: str) -> None:
+    life = opened()
+    bug = "release", 1, Fault("an unforeseen error", "before judged  production", port="router", late=True)
+    killed = hit("killed", f"{moment} entered rolling back production")
+    assert releasing(life, life.commit("shop"), bug, killed).broken == []
+
+
 def test_a_version_that_was_being_retired_is_started_again_before_traffic_goes_back(opened: Opened) -> None:
     life = opened()
     outcome = releasing(life, life.commit("shop"), hit("cancelled", "after workload stop"))
