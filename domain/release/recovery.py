@@ -1,6 +1,6 @@
 """What becomes of a release whose run is gone: go on, undo, stop, or hold and call a person; decided from the journal.
 
-| the journal says | the run died | somebody cancelled it, or nobody answered |
+| the journal says | the run died | a step had failed, somebody cancelled it, or nobody answered |
 |---|---|---|
 | nothing was done to an environment | go on | stop cleanly |
 | candidate on its way or up, no traffic | go on | undo |
@@ -17,7 +17,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from domain.facts import Done, Entered, Entry, Looked, NotCounted, Phase, Recovered, Superseded
+from domain.facts import Done, Entered, Entry, Failed, Intended, Looked, NotCounted, Phase, Recovered, Superseded
 from domain.lease import Lease
 from domain.release.outcomes import Routed
 from domain.release.queue import superseded_by
@@ -107,6 +107,9 @@ def _given_up(fate: Fate, entries: Sequence[Entry]) -> str:
         return f"superseded by {by}"
     if fate == "cancelled":
         return "somebody cancelled the run in Prefect; whoever it was may say why: interlock remark RELEASE …"
+    steps = (e.fact for e in reversed(entries) if isinstance(e.fact, Intended | Done | Failed))
+    if isinstance(last := next(steps, None), Failed):
+        return f"{last.verb} failed before the run did: {last.message}"
     gate = open_gate(entries)
     if fate == "failed" and gate and not round_of(entries, gate)[1]:
         return f"nobody answered in time: {gate.question} in {gate.environment}"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.canary.tick import Tick
-from domain.facts import Done, Entered, Entry, Fact, Intended, Looked, Phase, Planned, Recovered, Superseded
+from domain.facts import Done, Entered, Entry, Fact, Failed, Intended, Looked, Phase, Planned, Recovered, Superseded
 from domain.lease import Lease
 from domain.release.outcomes import Routed
 from domain.release.plan import Plan, Settled
@@ -73,10 +73,8 @@ def test_a_ramp_goes_on_with_its_evidence_unless_nobody_watched_for_too_long(ram
     looked = Looked(share=1000, next_share=5000, tick=Tick(second=1))
     facts = [*ramp(1000), looked, looked]
     went_on = decided(facts, dark=600.0)
-    assert (went_on.action, went_on.reason) == (
-        "go on",
-        "the ramp goes on at 10 % with the 2 s of evidence in the journal",
-    )
+    assert went_on.action == "go on"
+    assert went_on.reason == "the ramp goes on at 10 % with the 2 s of evidence in the journal"
     undone = decided(facts, dark=600.1)
     assert undone.action == "undo"
     assert "10 % of traffic went unwatched for 600 s" in undone.reason
@@ -89,6 +87,14 @@ def test_with_all_traffic_it_is_finished_forward_however_long_nobody_watched(ram
 
 def test_a_first_release_has_all_traffic_whatever_its_share_says(ramp: Callable[..., list[Fact]]) -> None:
     assert "finish forward" in decided(ramp(0, first=True), dark=9e9).reason
+
+
+def test_a_step_that_failed_before_its_run_died_is_answered_as_the_run_would_have() -> None:
+    failed = [Intended(key="k", verb="build"), Failed(key="k", verb="build", error="Rejected", message="no Dockerfile")]
+    told = decided([Entered(phase="planned"), *failed])
+    assert (told.action, told.reason) == ("abort", "build failed before the run did: no Dockerfile")
+    assert decided([Entered(phase="deploying"), *failed]).action == "undo"
+    assert decided([Entered(phase="deploying"), *failed, Intended(key="k", verb="build")]).action == "go on"
 
 
 def test_an_undo_is_finished_by_whomever_it_was_interrupted() -> None:
