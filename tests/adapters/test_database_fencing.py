@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from adapters.postgres_migrate import _ADVISORY
+from adapters.postgres_fence import ADVISORY
 from domain.errors import Conflict, Rejected
 from domain.ports import Database
 from tests.adapters.shop import ORDERS, Shop, migrate, step, wait_until
@@ -32,6 +32,18 @@ def test_a_stale_token_is_refused_and_changes_nothing(subject: tuple[Database, A
     assert [row.number for row in database.applied()] == [1]
     assert migrate(database, ADD, token=7).number == 2
     assert migrate(database, step(3, "create table third (id integer)"), token=9).number == 3
+
+
+def test_a_claimed_database_refuses_older_owners_before_anything_is_migrated(subject: tuple[Database, Any]) -> None:
+    database, _ = subject
+    before = database.fingerprint()
+    database.claim(7)
+    for stale in (lambda: migrate(database, ORDERS, token=6), lambda: database.claim(6)):
+        with pytest.raises(Conflict, match="token 7; mine is 6"):
+            stale()
+    assert (database.fingerprint(), database.applied()) == (before, ())
+    database.claim(7)
+    assert migrate(database, ORDERS, token=7).number == 1
 
 
 def test_what_is_kept_of_tokens_is_no_part_of_the_schema(subject: tuple[Database, Any]) -> None:
@@ -93,11 +105,33 @@ def test_a_stopped_owners_open_transaction_is_rolled_back_by_the_server(shop: Sh
 
 
 @pytest.mark.real
+@pytest.mark.parametrize("place", ["_have_tables 1", "_record 1"])
+def test_a_claim_ends_the_session_of_a_stopped_owner_at_once(shop: Shop, place: str) -> None:
+    migrate(shop.database, ORDERS)
+    before, zombie = shop.database.fingerprint(), Zombie("migrate", place, 5, shop.dsn, ADD.model_dump_json())
+    shop.database.claim(7)
+    assert "token 7; mine is 5" in zombie.wake().splitlines()[-1]
+    assert shop.database.fingerprint() == before
+
+
+@pytest.mark.real
+def test_a_claim_leaves_the_session_of_a_newer_owner_alone(shop: Shop) -> None:
+    migrate(shop.database, ORDERS, token=7)
+    with shop.session() as newer:
+        newer.execute("select pg_advisory_lock(%s)", (ADVISORY,))
+        with newer.transaction():
+            newer.execute("select * from interlock_fence for update")
+            with pytest.raises(Conflict, match="token 7; mine is 5"):
+                shop.database.claim(5)
+        assert newer.execute("select 1").fetchone() == (1,)
+
+
+@pytest.mark.real
 def test_a_newer_owner_waits_no_longer_than_its_budget(shop: Shop) -> None:
     """For an older one whose statement still runs, and whose session the server therefore does not end."""
     migrate(shop.database, ORDERS)
     with shop.session() as older:
-        older.execute("select pg_advisory_lock(%s)", (_ADVISORY,))
+        older.execute("select pg_advisory_lock(%s)", (ADVISORY,))
         with pytest.raises(Rejected, match=rf"no lock within the budget.*\npid {older.info.backend_pid} is migrating"):
             migrate(shop.database, ADD, token=7, lock_budget=1.0)
     with pytest.raises(Conflict, match="token 7; mine is 5"):  # but it was announced

@@ -193,6 +193,26 @@ def test_a_stale_token_is_refused_and_changes_nothing(world: World) -> None:
     assert world.router.observe(route.name) is None
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_a_claimed_route_refuses_older_owners_before_anything_is_done_to_it(world: World, known: bool) -> None:
+    route = world.route(blue=(world.start("web").endpoint,))
+    if known:
+        world.router.apply(route, 5)
+    before = world.router.observe(route.name)
+    world.router.claim(route.name, 7)
+    assert world.router.observe(route.name) == before
+    for stale in (
+        lambda: world.router.apply(route.giving("green", 5_000), 6),
+        lambda: world.router.claim(route.name, 6),
+    ):
+        with pytest.raises(Conflict, match="newer owner, token 7; mine is 6"):
+            stale()
+    assert world.router.observe(route.name) == before
+    world.router.claim(route.name, 7)
+    world.router.apply(route, 7)
+    assert world.router.observe(route.name) == route
+
+
 # what HAProxy does with requests
 
 

@@ -237,6 +237,18 @@ def test_a_stale_token_touches_no_replica_that_a_newer_owner_kept(place: Place, 
     assert place.workload.running("shop", environment) == ()
 
 
+def test_a_claimed_environment_refuses_older_owners_before_anything_runs_there(place: Place, environment: str) -> None:
+    place.workload.claim("shop", environment, 8)
+    for stale in (
+        lambda: place.workload.start(place.deployment(environment, token=7)),
+        lambda: place.workload.claim("shop", environment, 7),
+    ):
+        with pytest.raises(Conflict, match="newer owner, token 8; mine is 7"):
+            stale()
+    assert place.workload.running("shop", environment) == ()
+    assert place.workload.start(place.deployment(environment, token=8)) == place.workload.running("shop", environment)
+
+
 @pytest.mark.real
 @pytest.mark.parametrize(
     ("act", "place"),

@@ -87,7 +87,7 @@ def test_users_do_not_wait_for_the_paperwork_of_a_rollback(opened: "World") -> N
     entries = opened.desk.journal.entries(service="shop", environment="production")
     back = [e.fact.kind for e in entries if "v1.1.0" in e.release and not e.fact.kind.startswith("lease")]
     verdict = len(back) - 1 - back[::-1].index("judged")
-    assert back[verdict + 1 : verdict + 4] == ["intended", "done", "entered"]
+    assert back[verdict + 1 : verdict + 4] == ["entered", "intended", "done"]  # one line, then traffic, then all else
     keys = [fact.key for fact in effects(opened, "shift")]
     assert len(keys) == len(set(keys))
 
