@@ -22,8 +22,8 @@ demo: setup  ## a release, an approval, a canary and a way back, on the embedded
 	@python -m examples.demo
 bench: setup  ## measure again every figure that the README states
 	@python -m bench
-chaos: setup  ## break one thing after the other in real releases; SEED= FAULT= STEP= FAULTS= SAMPLE=1 FRESH=1
-	@python -m bench.chaos $(foreach name,SEED FAULT STEP FAULTS,$(if $($(name)),--$(shell echo $(name) | tr A-Z a-z) $($(name)))) $(if $(SAMPLE),--sample) $(if $(FRESH),--fresh)
+chaos: setup  ## break one thing after the other in real releases; SEED= FAULT= STEP= FAULTS= PART= SAMPLE=1 FRESH=1
+	@python -m bench.chaos $(foreach name,SEED FAULT STEP FAULTS PART,$(if $($(name)),--$(shell echo $(name) | tr A-Z a-z) $($(name)))) $(if $(SAMPLE),--sample) $(if $(FRESH),--fresh)
 simulate: setup  ## releases by the thousand on a clock of their own, with everything going wrong
 	@python -m bench.simulation --releases 100000
 docs: setup  ## write the generated pages of docs/ again

@@ -18,7 +18,7 @@ def main() -> int:
     # Prefect reads its environment when it is imported.
     from bench.chaos import campaign  # noqa: PLC0415  # see above
 
-    record = Record.open(asked.record.absolute(), commit(), asked.seed, fresh=asked.fresh)
+    record = Record.open(asked.record.absolute(), commit(), asked.seed, fresh=asked.fresh, part=asked.part)
     return campaign.run(folder, asked.faults, record, asked.seed, keep=asked.keep)
 
 

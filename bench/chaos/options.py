@@ -22,12 +22,23 @@ def read(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--keep", action="store_true", help="keep journal and logs of every fault, not of bad ends only"
     )
+    parser.add_argument(
+        "--part", type=_part, default=(0, 1), metavar="K/N", help="every Nth only, beginning with the Kth: N at a time"
+    )
     parser.add_argument("--record", type=Path, default=HOUSE / ".interlock" / "chaos", help="folder of the records")
     options = parser.parse_args(words)
-    options.faults = _meant(options)
+    options.part, parts = options.part
+    options.faults = _meant(options)[max(0, options.part - 1) :: parts]
     if not options.faults:
         parser.error("no fault is called so; --list names them all")
     return options
+
+
+def _part(word: str) -> tuple[int, int]:
+    number, _, parts = word.partition("/")
+    if not (number.isdigit() and parts.isdigit() and 1 <= int(number) <= int(parts)):
+        raise argparse.ArgumentTypeError(f"{word!r} is not like 1/2")
+    return int(number), int(parts)
 
 
 def _meant(options: argparse.Namespace) -> list[Fault]:

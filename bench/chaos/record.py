@@ -17,18 +17,22 @@ from config.settings import HOUSE
 
 @dataclass
 class Record:
-    """What is known of a campaign: one JSON file per commit and seed, written anew after every fault."""
+    """What is known of a campaign: a JSON file per commit, seed and part, written anew after every fault."""
 
     file: Path
     head: Mapping[str, Any]
     outcomes: dict[str, dict[str, Any]]
+    own: set[str]
 
     @classmethod
-    def open(cls, folder: Path, commit: str, seed: int, *, fresh: bool) -> "Record":
-        """Read what an earlier call left; `fresh` begins anew."""
-        file = folder / f"{commit}-{seed}.json"
-        known = json.loads(file.read_text())["faults"] if file.exists() and not fresh else {}
-        return cls(file, {"commit": commit, "seed": seed}, known)
+    def open(cls, folder: Path, commit: str, seed: int, *, fresh: bool, part: int = 0) -> "Record":
+        """Read what earlier calls left, those of all parts; `fresh` begins anew. `part` 0: there are no parts."""
+        plain = folder / f"{commit}-{seed}.json"
+        file = plain.with_suffix(f".{part}.json") if part else plain
+        files = [] if fresh else sorted({*folder.glob(f"{commit}-{seed}.*.json"), *folder.glob(plain.name)} - {file})
+        known = {it: _faults(it) for it in (*files, file) if it.exists() and not fresh}
+        merged = {name: told for faults in known.values() for name, told in faults.items()}
+        return cls(file, {"commit": commit, "seed": seed}, merged, set(known.get(file, ())))
 
     def passed(self, fault: Fault) -> bool:
         """Tell whether a fault has been played and nothing was wrong."""
@@ -37,11 +41,20 @@ class Record:
 
     def keep(self, outcome: Mapping[str, Any]) -> None:
         """Write one down, in one step."""
-        self.outcomes[str(outcome["name"])] = dict(outcome)
+        name = str(outcome["name"])
+        self.outcomes[name] = dict(outcome)
+        self.own.add(name)
         self.file.parent.mkdir(parents=True, exist_ok=True)
         new = self.file.with_suffix(".new")
-        new.write_text(json.dumps({**self.head, "faults": self.outcomes}, indent=1))
+        new.write_text(
+            json.dumps({**self.head, "faults": {it: self.outcomes[it] for it in sorted(self.own)}}, indent=1)
+        )
         new.replace(self.file)
+
+
+def _faults(file: Path) -> dict[str, dict[str, Any]]:
+    faults: dict[str, dict[str, Any]] = json.loads(file.read_text())["faults"]
+    return faults
 
 
 def commit() -> str:

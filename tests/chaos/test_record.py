@@ -9,6 +9,7 @@ from rich.console import Console
 
 from bench.chaos.campaign import conclude
 from bench.chaos.faults import Fault, every_fault
+from bench.chaos.options import read
 from bench.chaos.play import Outcome, failures
 from bench.chaos.record import Record, figures, line, table
 from bench.chaos.versions import BAD
@@ -27,6 +28,17 @@ def test_what_has_passed_is_known_to_the_next_call(tmp_path: Path) -> None:
     first.keep(outcome(OTHER, wrong=["an order is lost"]))
     again = Record.open(tmp_path, "abc", 1, fresh=False)
     assert [again.passed(fault) for fault in (ONE, OTHER)] == [True, False]
+
+
+def test_parts_are_played_side_by_side_and_told_as_one(tmp_path: Path) -> None:
+    halves = [Record.open(tmp_path, "abc", 1, fresh=False, part=part) for part in (1, 2)]
+    for record, fault in zip(halves, (ONE, OTHER), strict=True):
+        record.keep(outcome(fault))
+    whole = Record.open(tmp_path, "abc", 1, fresh=False)
+    assert whole.passed(ONE)
+    assert whole.passed(OTHER)
+    meant = [read(["--faults", "30", *part]).faults for part in ([], ["--part", "1/2"], ["--part", "2/2"])]
+    assert (meant[0][::2], meant[0][1::2]) == (meant[1], meant[2])
 
 
 def test_a_point_that_was_not_reached_has_not_passed(tmp_path: Path) -> None:
