@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from domain.canary.eprocess import LevelTest, RatioTest
-from domain.canary.tick import Tick, quantile
+from domain.canary.tick import BOUNDARIES, Tick, quantile
 from domain.canary.verdict import Verdict
 from domain.release.service import Criteria
 
@@ -107,7 +107,7 @@ def measured(ticks: Iterable[Tick]) -> dict[str, float]:
     """Sum up the candidate's arm for the success metrics: success_ratio, p50_ms, p99_ms (nan without requests)."""
     cells = [cell for tick in ticks for cell in tick.cells if cell.arm == "candidate"]
     requests, bad = sum(c.requests for c in cells), sum(c.bad for c in cells)
-    latency = sum((c.latency() for c in cells), start=np.zeros(98, dtype=np.int64))
+    latency = sum((c.latency() for c in cells), start=np.zeros(len(BOUNDARIES) + 1, dtype=np.int64))
     return {
         "requests": float(requests),
         "success_ratio": 1 - bad / requests if requests else float("nan"),

@@ -9,8 +9,8 @@ from domain.value import Value
 Arm = Literal["stable", "candidate"]
 
 # Boundaries in microseconds, the same for every tick, arm and release, so that histograms merge by addition:
-# 16 buckets per factor of ten (ratio 1.155) from 100 µs to 100 s; the last bucket takes everything above.
-BOUNDARIES = np.geomspace(1e2, 1e8, 97)
+# 48 buckets per factor of ten (ratio 1.049) from 100 µs to 100 s; the last bucket takes everything above.
+BOUNDARIES = np.geomspace(1e2, 1e8, 289)
 
 
 class Sample(Value):
@@ -28,16 +28,22 @@ class Sample(Value):
 
 
 class Cell(Value):
-    """The counts of one replica of one arm."""
+    """The counts of one replica of one arm in one look; `histogram` is sparse: bucket → requests.
+
+    Bucket k holds latencies from boundary k-1 up to boundary k. Gauges are levels, such as the part of a core in use;
+    KPIs are counts of what the business wants to happen, such as orders.
+    """
 
     arm: Arm
     replica: str
     requests: int
     bad: int
     histogram: dict[int, int] = {}
+    gauges: dict[str, float] = {}
+    kpi: dict[str, int] = {}
 
     def latency(self) -> np.ndarray:
-        """Spread the sparse histogram over all buckets; shape (98,)."""
+        """Spread the sparse histogram over all buckets; shape (290,)."""
         full = np.zeros(len(BOUNDARIES) + 1, dtype=np.int64)
         for bucket, count in self.histogram.items():
             full[bucket] = count
