@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, suppress
 from datetime import datetime
 from functools import cached_property, partial
+from typing import Any
 
 import requests
 from docker.errors import APIError, NotFound
@@ -18,7 +19,7 @@ from adapters.docker_container import Row
 from adapters.docker_engine import Engine, speaking
 from adapters.docker_fence import Fence
 from adapters.docker_image import fetch
-from adapters.docker_network import ensure_network
+from adapters.docker_network import ensure_network, in_use, own_address
 from domain.canonical import sha256
 from domain.errors import Rejected
 from domain.ports import Secrets
@@ -27,6 +28,7 @@ from domain.release.artifact import CommandResult, Deployment, Replica
 _AT_ONCE = 8  # requests to the engine in parallel
 _OUTPUT = 64 * 1024  # bytes of a command's output that are kept: the last ones
 _CHECK = "interlock.check"
+_ADDRESSES = 3  # attempts, when another service takes the address that was free a moment ago
 
 
 class DockerWorkload:
@@ -132,10 +134,18 @@ class DockerWorkload:
         if there:
             self._condemn(there["Id"], name, insist)
             self._remove(there["Id"])
-        insist()
-        made = make(name)
-        insist()
-        self._engine.api.start(made)
+        for left in reversed(range(_ADDRESSES)):
+            insist()
+            made = make(name)
+            insist()
+            try:
+                self._engine.api.start(made)
+            except APIError as error:
+                if not (left and in_use(error)):
+                    raise
+                self._remove(made)
+            else:
+                break
 
     def _condemn(self, made: str, name: str, insist: Callable[[], None]) -> None:
         """Take a container's name away before it is stopped or removed, and look once more.
@@ -156,7 +166,7 @@ class DockerWorkload:
         api = self._engine.api
         files = container.secret_files(deployment, self._secrets, image["Config"].get("User") or "")
         labels = container.labels(deployment, self._stack) | ({_CHECK: "1"} if command else {})
-        instead = {"entrypoint": [command[0]], "command": list(command[1:])} if command else {}
+        instead = {"entrypoint": [command[0]], "command": list(command[1:])} if command else self._placed(network, name)
         made = api.create_container(
             image=deployment.artifact.reference,
             name=name,
@@ -177,6 +187,14 @@ class DockerWorkload:
         if files:
             api.put_archive(made["Id"], "/", files)
         return str(made["Id"])
+
+    def _placed(self, network: str, name: str) -> dict[str, Any]:
+        """Give a replica an address of its own, which it keeps when the engine is started again."""
+        api = self._engine.api
+        if (address := own_address(api, network, name)) is None:
+            return {}
+        own = api.create_endpoint_config(ipv4_address=address)
+        return {"networking_config": api.create_networking_config({network: own})}
 
     def _remove(self, made: str) -> None:
         with suppress(NotFound):

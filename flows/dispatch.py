@@ -5,6 +5,13 @@ from uuid import UUID
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate
+from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.responses import SetStateStatus
 from prefect.deployments import run_deployment
@@ -62,6 +69,24 @@ def stop(run: str) -> None:
             client.set_flow_run_state(UUID(run), Cancelled() if idle else Cancelling())
     except (ObjectNotFound, ValueError):
         return
+
+
+def being_cancelled() -> list[str]:
+    """List the runs of releases and rollbacks that somebody cancelled, and that have not ended."""
+    with get_client(sync_client=True) as client:
+        found = client.read_flow_runs(
+            flow_filter=FlowFilter(name=FlowFilterName(any_=["release", "rollback"])),
+            flow_run_filter=FlowRunFilter(
+                state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CANCELLING]))
+            ),
+        )
+    return [str(run.id) for run in found]
+
+
+def end(run: str, text: str) -> None:
+    """Have a run end as cancelled that has no process any more, and say why."""
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(UUID(run), Cancelled(message=text), force=True)
 
 
 def leave_word(run: str, text: str) -> None:

@@ -37,6 +37,13 @@ def fate_of(state: ReleaseState, house: House) -> Fate | None:
             return None if alive else "died"
 
 
+def carried_by(run: str, house: House) -> ReleaseState | None:
+    """Find the release that a run carried; None: it never did."""
+    taken = house.journal.entries(kinds=("lease taken",))
+    release = next((entry.release for entry in reversed(taken) if last_run([entry]) == run), None)
+    return states.fold(house.journal.entries(release=release)).get(release) if release else None
+
+
 def run_of(state: ReleaseState, house: House) -> str:
     """Find the run that carried the release last; empty when none ever did."""
     return last_run(house.journal.entries(release=state.release, kinds=("lease taken",)))

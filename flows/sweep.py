@@ -2,13 +2,15 @@
 
 from contextlib import suppress
 
+import httpx
 from prefect import flow
 from prefect.runtime import flow_run
 
 from adapters.connect import House, connect, open_house
 from domain.errors import Conflict, ReleaseError
 from domain.release.state import ReleaseState
-from flows.lost import lost
+from flows import dispatch
+from flows.lost import carried_by, lost
 from flows.recover import recover
 from flows.report import table
 from flows.turn import call_next
@@ -42,9 +44,21 @@ def see_to(release: ReleaseState, house: House) -> dict[str, str] | None:
         return {"release": release.release, "decision": "failed, the next sweep tries again", "why": error.message}
 
 
+def late_cancels(house: House) -> list[dict[str, str]]:
+    """End runs that were cancelled when their release was over already: without a process, nobody else would."""
+    told = []
+    with suppress(ReleaseError, httpx.HTTPError):
+        for run in dispatch.being_cancelled():
+            state = carried_by(run, house)
+            if state and state.over:
+                dispatch.end(run, f"cancelled too late: {state.release} is {state.phase}")
+                told.append({"release": state.release, "why": f"cancelled too late: it is {state.phase}", "run": run})
+    return told
+
+
 def tidy(house: House) -> list[dict[str, str]]:
     """Deliver messages that are due, clear away what nobody owns; what does not answer is left to the next sweep."""
-    told = []
+    told = late_cancels(house)
     for number, service in enumerate(house.catalog.services):
         with suppress(ReleaseError):
             desk = connect(service, house)

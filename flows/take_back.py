@@ -6,7 +6,7 @@ from functools import partial
 from typing import TypeVar
 
 from adapters.connect import Desk
-from domain.errors import Invalid, ReleaseError, Unavailable
+from domain.errors import Invalid, Rejected, ReleaseError, Unavailable
 from domain.facts import Intended
 from domain.ports import Clock
 from domain.release import standing
@@ -31,6 +31,9 @@ from tasks.verify import verify
 T = TypeVar("T")
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 """Seconds between two attempts at an undo, which come on top of each step's own: two minutes in all."""
+
+MENDS = 3
+"""Times that an undo is tried again although something was rejected."""
 
 
 def take_back(warrant: Warrant, desk: Desk, reason: str) -> str:
@@ -79,11 +82,18 @@ def recall_schema(warrant: Warrant, plan: Plan, desk: Desk) -> None:
 
 
 def patiently(attempt: Callable[[], T], clock: Clock) -> T:
-    """Try an undo again, with growing pauses, while something does not answer."""
-    for pause in PAUSES:
+    """Try an undo again, with growing pauses, while something does not answer.
+
+    A replica that was rejected is asked a few times more, too: its own connections may just have been cut.
+    """
+    for number, pause in enumerate(PAUSES):
         try:
             return attempt()
         except Unavailable:
+            clock.sleep(pause)
+        except Rejected:
+            if number == MENDS:
+                raise
             clock.sleep(pause)
     return attempt()
 

@@ -27,7 +27,7 @@ from ledger.checkpoint import latest
 RATE = 30.0  # requests per second
 PATIENCE = 240.0  # seconds until everything must have come to rest
 _REACHED = 90.0  # seconds in which a flow comes by its point
-_AGAIN = 3  # looks at a world that may still be healing: health checks, restarts
+_AGAIN = 12  # looks at a world that may still be healing: health checks, restarts
 _BETWEEN = 4.0  # seconds between them
 
 

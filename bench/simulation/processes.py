@@ -129,6 +129,16 @@ class Prefect:
         self._answer()
         return self.ends.get(run, "unknown")
 
+    def being_cancelled(self) -> list[str]:
+        """List the runs that are about to be cancelled."""
+        self._answer()
+        return [run for run, end in self.ends.items() if end == "cancelling"]
+
+    def end(self, run: str, text: str) -> None:  # noqa: ARG002  # nobody reads the page
+        """End a run as cancelled."""
+        self._answer()
+        self.ends[run] = "cancelled"
+
     def leave_word(self, run: str, text: str) -> None:  # noqa: ARG002  # nobody reads the page
         """Do nothing: the page of a run is not simulated."""
         self._answer()

@@ -32,7 +32,7 @@ from flows.sweep import sweep
 from tasks.clear_away import clear_away
 
 _SLOTS: tuple[Slot, Slot] = ("blue", "green")
-_DISPATCH = ("start", "end_of", "wait", "wake", "stop", "leave_word")
+_DISPATCH = ("being_cancelled", "end", "start", "end_of", "wait", "wake", "stop", "leave_word")
 _FLOWS: dict[str, Callable[..., Any]] = {"release/interlock": release.fn, "rollback/interlock": rollback.fn}
 
 

@@ -436,6 +436,30 @@ def test_two_owners_of_a_fresh_environment_share_one_network(published: Publishe
 
 
 @pytest.mark.real
+def test_a_replica_keeps_its_address_when_the_engine_starts_everything_in_another_order(
+    published: Published, environment: str
+) -> None:
+    wanted = Place(published.docker, published.artifact).deployment(environment, replicas=3)
+    before = published.docker.start(wanted)
+    for replica in before:
+        published.api.stop(replica.id, timeout=0)
+    published.docker.run(wanted, ["sleep", "0"], timeout=60)  # it gets an address from the engine meanwhile
+    for replica in reversed(before):
+        published.api.start(replica.id)
+    assert [it.address for it in published.docker.running("shop", environment)] == [it.address for it in before]
+
+
+@pytest.mark.real
+def test_an_environment_whose_network_is_older_than_own_addresses_still_works(
+    published: Published, environment: str
+) -> None:
+    labels = {"interlock.stack": published.stack, "interlock.environment": environment}
+    published.api.create_network(f"interlock-{published.stack}-{environment}", driver="bridge", labels=labels)
+    (replica,) = published.docker.start(Place(published.docker, published.artifact).deployment(environment))
+    assert replica.address
+
+
+@pytest.mark.real
 def test_an_image_that_the_engine_lacks_is_pulled_by_digest(published: Published, environment: str) -> None:
     published.api.remove_image(published.artifact.image, force=True)
     (replica,) = published.docker.start(Place(published.docker, published.artifact).deployment(environment))
