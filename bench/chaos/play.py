@@ -217,6 +217,9 @@ def rest(scene: Scene, after: int, patience: float = PATIENCE) -> str:
         if time.monotonic() > give_up:
             return f"not at rest after {patience:.0f} s: {said}"
         time.sleep(0.5)
+        if any(child is None for child in scene.stack.status().values()):
+            with suppress(ReleaseError):  # what will not start now is tried again
+                scene.up()
     return ""
 
 

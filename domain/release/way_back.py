@@ -4,8 +4,9 @@ from typing import Literal
 
 from domain.errors import Refused
 from domain.release.artifact import Deployment
+from domain.release.outcomes import Deployed
 from domain.release.plan import Settled
-from domain.release.route import Slot, other
+from domain.release.route import Route, Slot, other
 from domain.release.standing import Standing
 from domain.value import Value
 
@@ -39,8 +40,8 @@ def way_back(standing: Standing, release: str, begun: Slot | None = None) -> tup
         return (Undo(verb="retire", slot=candidate, says=f"retire slot {candidate}: nothing served here before"),)
     steps: list[Undo] = []
     back = other(candidate)
-    kept, route = standing.slot(back), standing.route
-    reachable = route is not None and route.endpoints(back) != ()  # a restore may have been cut off before this
+    kept = standing.slot(back)
+    reachable = kept is not None and _reaches(standing.route, kept)
     there = kept is not None and kept.deployment.release == target.deployment.release and standing.emptying != back
     if not (there and reachable):
         again = target.deployment.model_copy(update={"slot": back})
@@ -90,6 +91,12 @@ def insist_reversible(standing: Standing, service: str, environment: str) -> str
     if target_of(standing, release) is None:
         raise Refused(f"{service} in {environment}: {release} is the first release; there is no version before it")
     return release
+
+
+def _reaches(route: Route | None, kept: Deployed) -> bool:
+    """Tell whether a route leads to these very replicas: an undo may have been cut off after it had started them."""
+    led_to = {(it.name, it.address) for it in route.endpoints(kept.deployment.slot)} if route else set()
+    return bool(led_to) and led_to <= {(it.name, it.address) for it in kept.replicas}
 
 
 def _slot_of(standing: Standing, release: str) -> Slot | None:

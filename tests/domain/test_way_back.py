@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from domain.errors import Refused
+from domain.release.artifact import Replica
 from domain.release.outcomes import Deployed
 from domain.release.plan import Settled
 from domain.release.route import Endpoint, Route
@@ -20,8 +21,15 @@ ROUTE = Route(
 )
 
 
-def deployed(settled: Settled) -> Deployed:
-    return Deployed(deployment=settled.deployment, replicas=())
+def deployed(settled: Settled, address: str = "") -> Deployed:
+    """Have it run where ROUTE leads to, or at another address."""
+    it = settled.deployment
+    endpoint = ROUTE.endpoints(it.slot)[0]
+    replica = Replica(
+        id="i", name=endpoint.name, address=address or endpoint.address, port=80, image=it.artifact.image,
+        service="shop", environment="production", release=it.release, version=it.version, slot=it.slot, token=1,
+    )  # fmt: skip
+    return Deployed(deployment=it, replicas=(replica,))
 
 
 def test_before_it_settled_traffic_goes_back_in_one_command_then_the_candidate_retires(settled: Settle) -> None:
@@ -35,6 +43,12 @@ def test_an_undo_cut_off_before_the_old_version_was_reachable_restores_it_again(
     unreachable = ROUTE.holding("blue", ())
     stands = Standing(route=unreachable, blue=deployed(old), green=deployed(new), settled=(old, new))
     assert [u.verb for u in way_back(stands, "shop-1.1.0")] == ["restore", "shift", "retire"]
+
+
+def test_an_undo_cut_off_between_start_and_route_restores_again_and_trusts_no_old_address(settled: Settle) -> None:
+    old, new = settled("1.0.0", "blue"), settled("1.1.0", "green")
+    elsewhere = Standing(route=ROUTE, blue=deployed(old, "10.0.0.9"), green=deployed(new), settled=(old, new))
+    assert [u.verb for u in way_back(elsewhere, "shop-1.1.0")] == ["restore", "shift", "retire"]
 
 
 def test_after_it_settled_the_old_version_starts_again_from_its_digest_first(settled: Settle) -> None:
