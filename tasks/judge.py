@@ -1,5 +1,6 @@
 """Watch the traffic and decide; every look is a fact, so that a restart loses no evidence."""
 
+from domain.canary.calibration import known
 from domain.canary.judge import Judge, hold
 from domain.canary.tick import Tick
 from domain.canary.verdict import Verdict
@@ -7,7 +8,7 @@ from domain.errors import Rejected
 from domain.facts import Judged, Looked
 from domain.ports import Router, Samples
 from domain.release.plan import Plan, Stage
-from domain.release.recall import looks_of
+from domain.release.recall import earlier_bake, looks_of
 from domain.release.route import Route
 from tasks.step import Warrant, look
 
@@ -24,13 +25,13 @@ def judge(
     if known := _concluded(warrant, share):
         return known
     patience = stage.profile.rollout.patience * (1 + extra)
-    judged = Judge(plan.criteria)
+    judged = _judge(warrant, plan)
     waited = _recall(judged, warrant, share, following)
     with router.samples(route, stage.slot) as samples:
         while True:
             verdict = judged.look(_seen(warrant, samples, share, following))
             waited += 1
-            if verdict.decision == "continue" and waited >= patience:
+            if verdict.decision == "drain" or (verdict.decision == "continue" and waited >= patience):
                 verdict = hold(verdict, waited)
             if verdict.decision != "continue":
                 return _conclude(warrant, share, verdict)
@@ -44,7 +45,7 @@ def bake(warrant: Warrant, plan: Plan, stage: Stage, route: Route, router: Route
     """
     if known := _concluded(warrant, 10_000):
         return known
-    judged = Judge(plan.criteria)
+    judged = _judge(warrant, plan)
     waited = _recall(judged, warrant, 10_000, 10_000)
     with router.samples(route, stage.slot) as samples:
         while True:
@@ -56,6 +57,12 @@ def bake(warrant: Warrant, plan: Plan, stage: Stage, route: Route, router: Route
                 seen = verdict.numbers["candidate_requests"] > 0
                 decided = verdict.model_copy(update={"decision": "promote"}) if seen else hold(verdict, waited)
                 return _conclude(warrant, 10_000, decided)
+
+
+def _judge(warrant: Warrant, plan: Plan) -> Judge:
+    """Have a judge who knows how much this service's healthy replicas differ, if an earlier release showed it."""
+    seen = warrant.journal.entries(service=warrant.service, environment=warrant.environment, kinds=("looked",))
+    return Judge(plan.criteria, known(earlier_bake(seen, warrant.release), "candidate", plan.criteria.spread))
 
 
 def _recall(judged: Judge, warrant: Warrant, share: int, following: int) -> int:

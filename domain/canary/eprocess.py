@@ -3,74 +3,125 @@
 An e-process is a non-negative process whose expectation stays at most 1 while the null hypothesis holds, so by
 Ville's inequality the chance that it *ever* reaches 1/alpha is at most alpha, however often one looks (Ramdas et al.,
 "Game-theoretic statistics and safe anytime-valid inference", Statistical Science 2023).
+
+Everything here works on arrays: the last axis runs over alternatives, the ones before it over whatever is tested side
+by side (replicas left out, quantiles, simulated releases). Counts are given without the last axis.
 """
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+WORSE = np.array([1.3, 2.0, 3.5, 7.0, 20.0, 100.0, 1000.0])
+"""Multiples of the tolerated ratio of two rates that are looked for."""
+HIGHER = np.array([1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0])
+"""Multiples of a tolerated level that are looked for."""
+LOWER = np.array([0.75, 0.5, 0.25, 0.05, 0.005])
+"""Parts of a level that are looked for below it."""
+SLOWER = np.array([1.1, 1.3, 1.7, 2.5, 5.0, 20.0, 100.0])
+"""Odds ratios of being slow that are looked for."""
+FASTER = np.array([0.95, 0.85, 0.7, 0.5, 0.3])
+"""Odds ratios of being slow that are looked for where slowness is to be ruled out."""
+DROPS = np.array([0.9, 0.7, 0.5, 0.25, 0.1, 0.01])
+"""Parts of the tolerated ratio of two rates that are looked for below it."""
+
+_NONE = 1e-9  # requests: nothing, where it stands below a fraction line
+_EVERY = 12  # looks between two onsets
+_FIRST, _EVEN, _TAIL = 0.4, 0.4, 0.2  # weight at the first look, over the next hour of looks, and over all later time
+_HOUR = 300  # onsets in an hour of looks, one a second
+_SUM = 2.1097428  # of 1 / (n ln² n) over n >= 2, so that the tail adds up to 1 over an endless run
+
+
+def onset(number: int) -> float:
+    """Give the weight of the onset of this number; over all numbers they add up to 1."""
+    if number == 0:
+        return _FIRST
+    even = _EVEN / _HOUR if number <= _HOUR else 0.0
+    return even + _TAIL / _SUM / ((number + 1) * math.log(number + 1) ** 2)
+
 
 class Mixture:
     """A mixture over alternatives and over the moment the fault set in.
 
-    M_t = R_t + sum_j W_jt with W_jt = (W_j,t-1 + pi_t w_j) LR_jt: half of the weight starts at the first look, the rest
-    is handed out evenly over `onsets` later starts, one every `every` looks; what is not handed out yet stays R_t.
-    A late fault is then not diluted by a long healthy start, and E[M_t] <= 1 still holds.
+    M_t = R_t + sum_j W_jt with W_jt = (W_j,t-1 + pi_t w_j) LR_jt. Part of the weight starts at the first look, the rest
+    is handed out every twelfth look, for ever; what is not handed out yet stays R_t. A late fault is then not diluted
+    by a long healthy start, and E[M_t] <= 1 still holds. Without `late` all weight starts at the first look.
     """
 
-    def __init__(self, alternatives: int, *, first: float = 0.5, every: int = 12, onsets: int = 60) -> None:
-        self._log_weight = np.full(alternatives, -np.log(alternatives))
-        self._log = np.full(alternatives, -np.inf)
-        self._first, self._every, self._onsets = first, every, onsets
-        self._looks, self._given = 0, 0.0
+    def __init__(self, shape: tuple[int, ...], alternatives: int, *, late: bool = True) -> None:
+        self._share = -math.log(alternatives)
+        self._log = np.full((*shape, alternatives), -np.inf)
+        self._late = late
+        self._looks, self._kept = 0, 1.0
+        self.value: Floats = np.zeros(shape)
+        self.peak: Floats = np.zeros(shape)
 
-    def look(self, log_ratios: Floats) -> float:
-        """Multiply in one look's likelihood ratios (natural logs, one per alternative); return ln M_t."""
-        if self._looks % self._every == 0:
-            share = self._first if self._looks == 0 else (1 - self._first) / self._onsets
-            share = min(share, 1 - self._given)
-            if share > 1e-12:
-                self._given += share
-                self._log = np.logaddexp(self._log, self._log_weight + np.log(share))
-        self._looks += 1
-        self._log = self._log + log_ratios
-        kept = 1 - self._given
-        running = float(np.logaddexp.reduce(self._log))
-        return float(np.logaddexp(running, np.log(kept))) if kept > 1e-12 else running
+    def look(self, log_ratios: Floats, looks: int = 1) -> Floats:
+        """Multiply in one look's likelihood ratios (natural logs, shape (..., alternatives)); return ln M_t.
+
+        `looks` counts those since the last call, when there was nothing to multiply in in between.
+        """
+        self._begin(looks)
+        self._log += log_ratios
+        top = self._log.max(axis=-1, keepdims=True)
+        value = np.log(np.exp(self._log - top).sum(axis=-1)) + top[..., 0]
+        self.value = np.logaddexp(value, math.log(self._kept)) if self._kept > 1e-12 else value
+        np.maximum(self.peak, self.value, out=self.peak)
+        return self.value
+
+    def _begin(self, looks: int) -> None:
+        """Hand out the weight of every onset among these looks."""
+        first = -(-self._looks // _EVERY)
+        self._looks += looks
+        last = (self._looks - 1) // _EVERY
+        begun = range(first, last + 1)
+        weight = sum(map(onset, begun)) if self._late else float(first == 0)
+        if weight > 0.0:
+            self._kept = max(0.0, self._kept - weight)
+            np.logaddexp(self._log, self._share + math.log(weight), out=self._log)
+
+    def grow(self, axis: int = 0) -> None:
+        """Add one more row along an axis, with the evidence of the first: what joins now has said nothing so far."""
+        self._log, self.value, self.peak = (
+            np.concatenate([it, it.take([0], axis=axis)], axis=axis) for it in (self._log, self.value, self.peak)
+        )
 
 
-class RatioTest:
-    """H0: the candidate's error rate is at most r0 times the stable one's, which is unknown and may drift.
+def ratio(factors: Floats, tolerated: float, n_c: Floats, x_c: Floats, n_s: Floats, x_s: Floats) -> Floats:
+    """Weigh H0: the candidate's rate is at most (for factors below 1: at least) `tolerated` times the stable one's.
 
-    Conditional on the total of errors in a look, the candidate's part is binomial; alternatives r0 times 1.3 … 1000
-    (Lindon & Malek, "Anytime-valid inference for multinomial count data", NeurIPS 2022, with a margin).
+    The stable rate is unknown and may drift. Conditional on the total of events in a look the candidate's part is
+    binomial (Lindon & Malek, "Anytime-valid inference for multinomial count data", NeurIPS 2022, with a margin).
     """
-
-    def __init__(self, r0: float) -> None:
-        self._r0 = r0
-        self._r = r0 * np.array([1.3, 2.0, 3.5, 7.0, 20.0, 100.0, 1000.0])
-        self._mixture = Mixture(len(self._r))
-
-    def look(self, candidate: tuple[int, int], stable: tuple[int, int]) -> float:
-        """Take one look at (requests, bad) of both arms; return ln E."""
-        (n_c, x_c), (n_s, x_s) = candidate, stable
-        if n_c == 0 or n_s == 0:
-            return self._mixture.look(np.zeros(len(self._r)))
-        share = np.log((self._r * n_c + n_s) / (self._r0 * n_c + n_s))
-        return self._mixture.look(x_c * np.log(self._r / self._r0) - (x_c + x_s) * share)
+    n_c, x_c, n_s, x_s = (np.asarray(it)[..., None] for it in (n_c, x_c, n_s, x_s))
+    null = tolerated * n_c
+    share = np.log(np.maximum(null * factors + n_s, _NONE) / np.maximum(null + n_s, _NONE))
+    told: Floats = (x_c * np.log(factors) - (x_c + x_s) * share) * ((n_c > 0) & (n_s > 0))
+    return told
 
 
-class LevelTest:
-    """H0: an error rate is at most (or, with `below`, at least) a given level; binomial likelihood ratios."""
+def level(factors: Floats, tolerated: float | Floats, n: Floats, x: Floats) -> Floats:
+    """Weigh H0: a rate is at most (for factors below 1: at least) `tolerated`, by binomial likelihood ratios."""
+    null = np.asarray(tolerated)[..., None]
+    at = np.minimum(null * factors, 0.999)
+    n, x = np.asarray(n)[..., None], np.asarray(x)[..., None]
+    told: Floats = x * np.log(at / null) + (n - x) * (np.log1p(-at) - np.log1p(-null))
+    return told
 
-    def __init__(self, level: float, *, below: bool = False) -> None:
-        factors = np.array([0.5, 0.2, 0.05, 0.005]) if below else np.array([1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0])
-        self._level = level
-        self._p = np.unique(np.minimum(level * factors, 0.999))
-        self._mixture = Mixture(len(self._p), first=1.0 if below else 0.5)
 
-    def look(self, requests: int, bad: int) -> float:
-        """Take one look; return ln E."""
-        good = np.log1p(-self._p) - np.log1p(-self._level)
-        return self._mixture.look(bad * np.log(self._p / self._level) + (requests - bad) * good)
+def exceedance(odds: Floats, n_c: Floats, x_c: Floats, n_s: Floats, x_s: Floats) -> Floats:
+    """Weigh H0: a candidate's request is slow at most (for odds below 1: at least) as often as a stable one's.
+
+    Given the totals of one look, the slow candidates are hypergeometric when both are equally often slow. Its moment
+    generating function is bounded by those of both binomials with the same mean (Hoeffding, "Probability inequalities
+    for sums of bounded random variables", 1963, section 6): the smaller bound is used, and no model of latency needed.
+    """
+    n_c, x_c, n_s, x_s = (np.asarray(it)[..., None] for it in (n_c, x_c, n_s, x_s))
+    slow = x_c + x_s
+    part = (odds - 1) / np.maximum(n_c + n_s, _NONE)
+    bound = np.minimum(n_c * np.log1p(slow * part), slow * np.log1p(n_c * part))
+    told: Floats = (x_c * np.log(odds) - bound) * ((n_c > 0) & (n_s > 0))
+    return told

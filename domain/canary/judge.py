@@ -1,100 +1,197 @@
-"""The first honest judge: errors of candidate against stable, valid at every look, silent when it has seen nothing.
+"""Whether a candidate may have more traffic, must go back, or needs somebody to look; valid however often one looks.
 
-Roll back when the candidate's error rate is shown to exceed both `error_ratio` times the stable rate and the absolute
-`error_floor` (intersection-union: both e-processes must cross, so no alpha is spent twice). Let more traffic follow
-only when harm above the budget is *rejected* at the share that follows. Anything else is `continue`, and at the end of
-patience `hold`. Latency is measured and reported, not judged yet. Replica noise is not calibrated away yet: between
-replicas of very different health the false-rollback chance is not held.
+Roll back when harm is shown: more errors than the stable version's by a ratio *and* than a floor, slower requests,
+fewer orders, rising levels. Let more traffic follow only when harm above the budget is *ruled out* for the share that
+follows. Anything else is `continue`, and at the end of patience `hold`. Harm that one replica causes alone is answered
+with `drain`. What is guaranteed, and what is not, is the first paragraph of docs/judge.md.
 """
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from domain.canary.eprocess import LevelTest, RatioTest
-from domain.canary.tick import BOUNDARIES, Tick, quantile
-from domain.canary.verdict import Verdict
-from domain.release.service import Criteria
+from domain.canary import calibration
+from domain.canary.arms import Arms
+from domain.canary.calibration import Spread
+from domain.canary.charges import Charge, charge, findings, rates
+from domain.canary.criteria import Criteria
+from domain.canary.harm import Harm, Margins
+from domain.canary.health import Budget, Health
+from domain.canary.histogram import buckets
+from domain.canary.share import SURE, Interval, Share
+from domain.canary.signals import Drop, Rise
+from domain.canary.tick import BOUNDARIES, Arm, Tick, quantile
+from domain.canary.verdict import Decision, Verdict
+
+ERRORS, LATENCY, BAKE, SIGNALS = 0.4, 0.3, 0.2, 0.1
+"""How alpha is split, so that the whole release keeps its promise; signals share theirs evenly."""
 
 
 class Judge:
     """A pure fold over ticks: the same ticks give the same verdicts, bit for bit.
 
-    Half of alpha is spent on the ramp and half on the bake, so that the whole release keeps its promise. Evidence of
-    harm runs through all shares; evidence of health starts anew at each (`enter`).
+    Evidence of harm runs through all shares; evidence of health starts anew at each (`enter`). `spread` is what was
+    measured between healthy replicas; without it the criteria's own, or a careful default, widens the margins.
     """
 
-    def __init__(self, criteria: Criteria) -> None:
+    def __init__(self, criteria: Criteria, spread: Spread | None = None) -> None:
         self._criteria = criteria
-        self._ratio = RatioTest(criteria.error_ratio)
-        self._level = LevelTest(criteria.error_floor)
-        self._harm = 0.0
+        self.spread = spread or calibration.assumed(criteria.spread)
+        self._arms = Arms(criteria.warm_up)
+        self._harm: Harm | None = None
+        self._bake: Harm | None = None
+        self._interval = Interval()
+        self._drops = [Drop(name, asked) for name, asked in criteria.kpis.items()]
+        self._rises = [Rise(name, asked) for name, asked in criteria.gauges.items()]
+        self._margin = self._budget = 0
+        self._signals: dict[str, float] = {}
         self.enter(share=0, next_share=10_000)
 
     def enter(self, share: int, next_share: int) -> None:
         """Begin a new share of traffic (basis points); `next_share` is what a promotion here would lead to."""
-        self._share, self._next = share, next_share
-        self._tolerated = min(0.5, self._criteria.harm_budget * 10_000 / max(next_share, 1))
-        self._health_test = LevelTest(self._tolerated, below=True)
-        self._health = 0.0
-        self._seen: dict[str, list[int]] = {"candidate": [0, 0], "stable": [0, 0]}
+        self._share, following = share, max(next_share, 1) / 10_000
+        self._tolerated = min(0.5, self._criteria.harm_budget / following)
+        self._slower = min(1.0, self._criteria.latency.budget / math.sqrt(following)) if self._criteria.latency else 0.0
+        self._health: Health | None = None
+        self._split, self._astray = Share(share / 10_000, self._criteria.share_margin), 0.0
+        self._seen: dict[Arm, list[int]] = {"candidate": [0, 0], "stable": [0, 0]}
 
     def look(self, tick: Tick) -> Verdict:
         """Take one look and decide."""
-        candidate, stable = tick.total("candidate"), tick.total("stable")
-        for arm, (requests, bad) in (("candidate", candidate), ("stable", stable)):
-            self._seen[arm][0] += requests
-            self._seen[arm][1] += bad
-        level = self._level.look(*candidate)
+        counts, slow, slower = self._arms.take(tick, self._margin, self._budget)
+        for arm, seen in self._seen.items():
+            for place, count in enumerate(tick.total(arm)):
+                seen[place] += count
         alone = self._share >= 10_000
-        ratio = level if alone else self._ratio.look(candidate, stable)
-        self._harm = max(self._harm, min(ratio, level))
-        self._health = max(self._health, self._health_test.look(*candidate))
-        return self._decide(alone)
+        replicas = len(self._arms.candidate.since)
+        harm, health = (self._baking(replicas), None) if alone else self._comparing(replicas)
+        harm.look(counts, None if alone else slow, alone=alone)
+        if health:
+            health.look(counts, slower)
+            own, stable = float(counts.requests[0]), float(counts.stable_requests)
+            self._interval.look(own, float(counts.bad[0]), stable, float(counts.stable_bad))
+            if all(requests for requests, _ in self._seen.values()):  # an arm that nobody reached yet is told as that
+                self._astray = max(self._astray, self._split.look(own, stable))
+            self._listen(tick)
+        return self._decide(harm, health)
 
-    def _decide(self, alone: bool) -> Verdict:
-        need, proof = np.log(2 / self._criteria.alpha), np.log(1 / self._criteria.beta)
-        if self._harm >= need:
-            against = "the floor" if alone else "the stable version and the floor"
-            return self._verdict("roll back", f"the candidate fails more than {against} allow: {self._rates()}")
-        if self._seen["candidate"][0] == 0:
-            return self._verdict("continue", "no request has reached the candidate yet: nothing is measured")
-        if not alone and self._seen["stable"][0] == 0:
-            return self._verdict("continue", "no request has reached the stable version yet: nothing to compare with")
-        if self._health >= proof:
-            return self._verdict(
-                "promote", f"harm above {self._tolerated:.2%} of requests is ruled out at this share: {self._rates()}"
-            )
-        return self._verdict("continue", f"not enough evidence yet: {self._rates()}")
+    def _comparing(self, replicas: int) -> tuple[Harm, Health]:
+        """Have the tests of this share; margins are set by the replicas that are there at the first look."""
+        criteria, stable = self._criteria, len(self._arms.stable.since)
+        if self._harm is None and replicas and stable:
+            widened = self.spread.widened(criteria.error_ratio, replicas, stable)
+            self._harm = Harm(Margins(widened, criteria.error_floor))
+            if criteria.latency:
+                self._margin = buckets(self.spread.slower(criteria.latency.margin, replicas, stable))
+        harm = _grown(self._harm or Harm(Margins(criteria.error_ratio, criteria.error_floor)), replicas)
+        if self._health is None:
+            self._health = Health(Budget(self._tolerated, self.spread.tightened(replicas, stable)))
+            self._budget = buckets(self._slower)
+        return harm, self._health
+
+    def _baking(self, replicas: int) -> Harm:
+        """Have the test of a version with all traffic: against the floor, or what the stable one was seen to fail."""
+        if self._bake is None:
+            stable = self._arms.stable
+            rate = stable.bad / stable.requests if stable.requests else 0.0
+            floor = min(0.5, max(self._criteria.error_floor, self._criteria.error_ratio * rate))
+            self._bake = Harm(Margins(self._criteria.error_ratio, floor))
+        return _grown(self._bake, replicas)
+
+    def _listen(self, tick: Tick) -> None:
+        for drop in self._drops:
+            self._signals[f"{drop.name} drops"] = drop.look(tick)
+        for rise in self._rises:
+            self._signals[f"{rise.name} rises"] = rise.look(tick, self._arms.first + self._criteria.warm_up)
+
+    def _decide(self, harm: Harm, health: Health | None) -> Verdict:
+        charges = self._charges(harm, alone=health is None)
+        self._findings = findings(charges, health, self._criteria.beta, self._interval)
+        return self._against(charges) or self._waiting(charges, health) or self._promoted(health)
+
+    def _against(self, charges: Sequence[Charge]) -> Verdict | None:
+        """Say what speaks against the candidate, or against the comparison."""
+        guilty = next((it for it in charges if it.rest >= it.needed), None)
+        if guilty:
+            return self._say("roll back", f"{guilty.words}: {self._rates()}")
+        if broken := self._arms.candidate.broken:
+            return self._say("drain", f"{broken[0]} fails far more than its siblings; {self._rates()}", broken[0])
+        if self._astray >= SURE:
+            part = f"{self._share / 100:g} % of the traffic was meant for the candidate"
+            return self._say("hold", f"{part}, it gets another part: what is compared is not alike; {self._rates()}")
+        return None
+
+    def _waiting(self, charges: Sequence[Charge], health: Health | None) -> Verdict | None:
+        """Say what must be waited for before anything is promoted."""
+        if not self._seen["candidate"][0]:
+            return self._say("continue", "no request has reached the candidate yet: nothing is measured")
+        if health and not self._seen["stable"][0]:
+            return self._say("continue", "no request has reached the stable version yet: nothing to compare with")
+        if suspect := next((it for it in charges if it.all >= it.needed), None):
+            return self._say("continue", f"{suspect.words}, because of one replica so far: {self._rates()}")
+        return None
+
+    def _promoted(self, health: Health | None) -> Verdict:
+        if health is None:
+            return self._say("continue", f"no harm is shown with all traffic: {self._rates()}")
+        proof = math.log(1 / self._criteria.beta)
+        harmless, quick = health.errors >= proof, health.latency >= proof
+        measured = self._criteria.latency is not None and self._arms.measures_latency
+        if harmless and (quick or not measured):
+            latency = f", and latency above {1 + self._slower:.2f} times" if measured else ""
+            ruled_out = f"harm above {self._tolerated:.2%} of requests{latency} is ruled out at this share"
+            return self._say("promote", f"{ruled_out}: {self._rates()}")
+        missing = " and ".join(["errors"] * (not harmless) + ["latency"] * (measured and not quick))
+        return self._say("continue", f"not enough evidence yet about {missing}: {self._rates()}")
+
+    def _charges(self, harm: Harm, *, alone: bool) -> list[Charge]:
+        """List every kind of harm with the evidence for it, also without any one replica, and what is needed."""
+        alpha = self._criteria.alpha
+        if alone:
+            words = "the candidate fails more than the floor allows"
+            return [charge("errors", words, harm.errors, alpha * BAKE)]
+        words = "the candidate fails more than the stable version and the floor allow"
+        listed = [charge("errors", words, harm.errors, alpha * ERRORS)]
+        if self._criteria.latency:
+            listed.append(charge("latency", "the candidate is slower than is tolerated", harm.latency, alpha * LATENCY))
+        part = alpha * SIGNALS / max(1, len(self._signals))
+        both = ((name, np.full(1, evidence)) for name, evidence in self._signals.items())
+        return listed + [charge(name, f"the candidate's {name}", evidence, part) for name, evidence in both]
+
+    def _say(self, decision: Decision, reason: str, host: str = "") -> Verdict:
+        said = [reason] + [f"spread: {self.spread.source}"] * (decision in ("roll back", "promote"))
+        return Verdict(
+            decision=decision, reasons=tuple(said), numbers=self._numbers(), host=host, findings=self._findings
+        )
 
     def _rates(self) -> str:
-        said = []
-        for arm in ("candidate", "stable"):
-            requests, bad = self._seen[arm]
-            said.append(f"{arm} {bad}/{requests}" + (f" ({bad / requests:.2%})" if requests else ""))
-        return ", ".join(said)
+        return rates(self._seen)
 
-    def _verdict(self, decision: str, reason: str) -> Verdict:
-        numbers = {
-            "share": self._share / 10_000,
-            "ln_e_harm": self._harm,
-            "ln_e_harm_needed": float(np.log(2 / self._criteria.alpha)),
-            "ln_e_health": self._health,
-            "ln_e_health_needed": float(np.log(1 / self._criteria.beta)),
-            **{f"{arm}_{what}": self._seen[arm][i] for arm in self._seen for i, what in enumerate(("requests", "bad"))},
+    def _numbers(self) -> dict[str, float]:
+        counted = {
+            f"{arm}_{what}": float(n)
+            for arm, it in self._seen.items()
+            for what, n in zip(("requests", "bad"), it, strict=True)
         }
-        return Verdict.model_validate({"decision": decision, "reasons": (reason,), "numbers": numbers})
+        return {"share": self._share / 10_000, **counted}
+
+
+def _grown(harm: Harm, replicas: int) -> Harm:
+    while harm.replicas < replicas:
+        harm.join()
+    return harm
 
 
 def hold(verdict: Verdict, waited: float) -> Verdict:
     """Turn a `continue` at the end of patience into a `hold`: absence of evidence promotes nothing."""
     reason = f"no decision after {waited:.0f} s: {verdict.reasons[0]}"
-    return verdict.model_copy(update={"decision": "hold", "reasons": (reason,)})
+    return verdict.model_copy(update={"decision": "hold", "reasons": (reason, *verdict.reasons[1:])})
 
 
-def replay(criteria: Criteria, looks: Iterable[tuple[int, int, Tick]]) -> list[Verdict]:
+def replay(criteria: Criteria, looks: Iterable[tuple[int, int, Tick]], spread: Spread | None = None) -> list[Verdict]:
     """Judge recorded looks (share, next share, tick) again; a new share is entered whenever it changes."""
-    judge, verdicts, at = Judge(criteria), [], -1
+    judge, verdicts, at = Judge(criteria, spread), [], -1
     for share, next_share, tick in looks:
         if share != at:
             judge.enter(share, next_share)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from domain.canary.criteria import Criteria
 from domain.environment.profile import Environment
 from domain.environment.topology import insist_on_order
 from domain.errors import Invalid, Refused
@@ -9,7 +10,7 @@ from domain.policy.people import People
 from domain.policy.rules import hold_against
 from domain.release.artifact import Commit
 from domain.release.plan import Plan, Request, Settled, Stage, WayBack, free_slot
-from domain.release.service import Check, Criteria, Placement, Service
+from domain.release.service import Check, Placement, Service
 from domain.release.version import name as name_version
 from domain.schema.migration import Applied, Migration, pending
 from domain.value import Value

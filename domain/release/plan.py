@@ -4,11 +4,12 @@ from typing import Literal
 
 from pydantic import Field
 
+from domain.canary.criteria import Criteria
 from domain.canonical import sha256
 from domain.environment.profile import Environment, Resources
 from domain.release.artifact import Artifact, Commit, Deployment, Image
 from domain.release.route import BasisPoints, Slot, other
-from domain.release.service import BuildSpec, Check, Criteria, Runtime, SchemaSpec, SuccessMetric
+from domain.release.service import BuildSpec, Check, Runtime, SchemaSpec, SuccessMetric
 from domain.schema.migration import Migration
 from domain.value import Value
 

@@ -85,6 +85,17 @@ def round_of(entries: Iterable[Entry], gate: Gate) -> tuple[int, bool]:
     return number, answered
 
 
+def earlier_bake(entries: Iterable[Entry], release: str) -> list[Tick]:
+    """List what was seen of the last version that had all traffic before a release began to be watched."""
+    baked: dict[str, list[Tick]] = {}
+    for entry in entries:
+        if entry.release == release:
+            break
+        if isinstance(entry.fact, Looked) and entry.fact.share == 10_000:
+            baked.setdefault(entry.release, []).append(entry.fact.tick)
+    return list(baked.values())[-1] if baked else []
+
+
 def looks_of(entries: Iterable[Entry], environment: str) -> list[tuple[int, int, Tick]]:
     """List the judge's looks in an environment: (share, next share, tick)."""
     return [

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from domain.canary.criteria import Criteria
 from domain.value import Name, Seconds, Value
 
 
@@ -72,18 +73,6 @@ class JourneyCheck(Value):
 
 
 Check = Annotated[CommandCheck | JourneyCheck, Field(discriminator="kind")]
-
-
-class Criteria(Value):
-    """When the judge rolls back, and what it must exclude before more traffic follows."""
-
-    error_ratio: float = Field(
-        default=1.25, ge=1, description="roll back above this multiple of the stable error rate …"
-    )
-    error_floor: float = Field(default=0.002, gt=0, lt=1, description="… and above this absolute error rate")
-    alpha: float = Field(default=0.01, gt=0, lt=0.5, description="chance to roll back a good release, over all looks")
-    harm_budget: float = Field(default=0.002, gt=0, lt=1, description="failures tolerated, as a share of all traffic")
-    beta: float = Field(default=0.05, gt=0, lt=0.5, description="chance to let harm above the budget pass a step")
 
 
 class SuccessMetric(Value):

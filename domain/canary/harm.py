@@ -1,0 +1,97 @@
+"""Evidence of harm: every way a candidate is compared with the stable version, with and without each of its replicas.
+
+Shapes: (..., V) where V = 1 + candidate replicas. Entry 0 counts all of them, entry v leaves replica v out. The least
+of the ones that leave somebody out is evidence against the version also when any one replica is broken; where only
+entry 0 crosses, the harm is one replica's.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from domain.canary import eprocess
+from domain.canary.eprocess import Floats, Mixture
+
+
+@dataclass(frozen=True)
+class Slow:
+    """Requests whose latency is judged, and how many of them are slow: (..., V) and (..., V, Q).
+
+    The stable version's are (...) and (..., Q); Q runs over quantiles. Warm-up keeps new replicas out.
+    """
+
+    requests: Floats
+    slow: Floats
+    stable_requests: Floats
+    stable_slow: Floats
+
+
+@dataclass(frozen=True)
+class Counts:
+    """One look: requests and bad ones of the candidate (..., V), and of the stable version (...)."""
+
+    requests: Floats
+    bad: Floats
+    stable_requests: Floats
+    stable_bad: Floats
+
+
+@dataclass(frozen=True)
+class Margins:
+    """What is tolerated, after calibration: a ratio of error rates, and an absolute rate below which none counts."""
+
+    ratio: float
+    floor: float
+
+
+class Harm:
+    """Runs through a whole release; evidence is kept as natural logarithms, its running peak is what may cross.
+
+    One mixture holds every test as a row, (..., 2 + Q, V): the ratio, the floor, and one row for each quantile.
+    """
+
+    def __init__(self, margins: Margins, shape: tuple[int, ...] = (), quantiles: int = 3) -> None:
+        self._margins, self._quantiles = margins, quantiles
+        self._mixture = Mixture((*shape, 2 + quantiles, 1), len(eprocess.WORSE))
+        self.errors: Floats = np.zeros((*shape, 1))
+        self.latency: Floats = np.zeros((*shape, 1))
+
+    @property
+    def replicas(self) -> int:
+        """Tell how many replicas of the candidate there are."""
+        return int(self.errors.shape[-1]) - 1
+
+    def join(self) -> None:
+        """Take one more replica in; what leaves it out is so far what counts all."""
+        self._mixture.grow(axis=self._mixture.value.ndim - 1)
+        self.errors, self.latency = (np.append(it, it[..., :1], axis=-1) for it in (self.errors, self.latency))
+
+    def look(self, counts: Counts, slow: Slow | None = None, *, alone: bool = False) -> None:
+        """Take one look in. `alone`: there is no stable version, and only the floor says what harm is.
+
+        Errors count where both tests cross, the ratio's and the floor's: an intersection of two nulls needs no split
+        of alpha. Latency is the mean of the e-processes of all quantiles, which is one again.
+        """
+        told = np.zeros((*self._mixture.value.shape, len(eprocess.WORSE)))
+        margins, requests, bad = self._margins, counts.requests, counts.bad
+        if not alone:
+            stable = counts.stable_requests[..., None], counts.stable_bad[..., None]
+            told[..., 0, :, :] = eprocess.ratio(eprocess.WORSE, margins.ratio, requests, bad, *stable)
+        told[..., 1, :, :] = eprocess.level(eprocess.HIGHER, margins.floor, requests, bad)
+        if slow is not None:
+            stable = slow.stable_requests[..., None, None], slow.stable_slow[..., :, None]
+            seen, above = slow.requests[..., None, :], np.swapaxes(slow.slow, -1, -2)
+            told[..., 2:, :, :] = eprocess.exceedance(eprocess.SLOWER, seen, above, *stable)
+        value = self._mixture.look(told)
+        both = value[..., 1, :] if alone else value[..., :2, :].min(axis=-2)
+        np.maximum(self.errors, both, out=self.errors)
+        if slow is not None:
+            mean = np.logaddexp.reduce(value[..., 2:, :], axis=-2) - math.log(self._quantiles)
+            np.maximum(self.latency, mean, out=self.latency)
+
+
+def without_any_one(evidence: Floats) -> Floats:
+    """Give what is left of the evidence (..., V) whichever replica is left out; all of it where there is only one."""
+    result: Floats = evidence[..., 1:].min(axis=-1) if evidence.shape[-1] > 2 else evidence[..., 0]
+    return result

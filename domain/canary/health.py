@@ -1,0 +1,77 @@
+"""Evidence of health: harm above the budget is ruled out, or nothing is promoted.
+
+Each test takes the harm as its null, so it begins anew at every share: what was seen at a tenth of the traffic says
+nothing about half of it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from domain.canary import eprocess
+from domain.canary.eprocess import Floats, Mixture
+from domain.canary.harm import Counts, Slow
+
+_FADE = 0.999  # per look: the stable error rate of about the last quarter of an hour
+_ROOM = np.array([1.0, 0.9, 0.75, 0.5, 0.25])  # of the budget, unused: what health may look like
+_LEAST = 0.1  # of the stable rate: a smaller budget cannot be told from noise, and is never ruled out
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What must be ruled out at a share: so many bad requests more, as a part of the candidate's own requests.
+
+    `tightened` (at most 1) makes up for the noise between replicas.
+    """
+
+    errors: float
+    tightened: float = 1.0
+
+
+class Health:
+    """One share of traffic. Shapes as in harm, without its last axis: all replicas of the candidate together."""
+
+    def __init__(self, budget: Budget, shape: tuple[int, ...] = (), quantiles: int = 3) -> None:
+        self._budget = budget
+        self._mixture = Mixture((*shape, 1 + quantiles), len(_ROOM), late=False)
+        self._stable: Floats = np.zeros((2, *shape))
+
+    @property
+    def errors(self) -> Floats:
+        """The evidence (natural logarithm) that bad requests stay within the budget."""
+        errors: Floats = self._mixture.peak[..., 0]
+        return errors
+
+    @property
+    def latency(self) -> Floats:
+        """The evidence that neither half of the requests nor the slow tenth are slower than tolerated.
+
+        The slowest hundredth would take ten times as long to clear; harm there is watched for all the same.
+        """
+        latency: Floats = self._mixture.peak[..., 1:3].min(axis=-1)
+        return latency
+
+    def look(self, counts: Counts, slow: Slow | None = None) -> None:
+        """Take one look in; `slow` are here those above the stable threshold times what is tolerated."""
+        requests, bad = counts.requests[..., 0], counts.bad[..., 0]
+        told = np.zeros((*self._mixture.value.shape, len(_ROOM)))
+        told[..., 0, :] = self._weigh(requests, bad)
+        if slow is not None:
+            stable = slow.stable_requests[..., None], slow.stable_slow
+            told[..., 1:, :] = eprocess.exceedance(
+                eprocess.FASTER, slow.requests[..., :1], slow.slow[..., 0, :], *stable
+            )
+        self._mixture.look(told)
+        self._stable = self._stable * _FADE + np.stack([counts.stable_requests, counts.stable_bad])
+
+    def _weigh(self, requests: Floats, bad: Floats) -> Floats:
+        """Weigh H0: the candidate fails at least as often as the stable version did so far, plus the budget."""
+        seen, failed = self._stable
+        stable = np.divide(failed, seen, out=np.zeros_like(failed), where=seen > 0)
+        limit = np.clip((stable + self._budget.errors) * self._budget.tightened, 1e-9, 0.5)
+        room = limit - stable
+        at = np.maximum(limit[..., None] - room[..., None] * _ROOM, 1e-12)
+        null, n, x = limit[..., None], requests[..., None], bad[..., None]
+        told = x * np.log(at / null) + (n - x) * (np.log1p(-at) - np.log1p(-null))
+        weighed: Floats = told * (room > _LEAST * stable)[..., None]
+        return weighed

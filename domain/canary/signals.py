@@ -1,0 +1,62 @@
+"""What else may tell of harm: business counts that drop, levels that rise."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+import numpy as np
+
+from domain.canary import eprocess
+from domain.canary.criteria import Gauge, Kpi
+from domain.canary.eprocess import Mixture
+from domain.canary.tick import Arm, Tick
+
+BLOCK = 30  # looks; levels change slowly, so half a minute is one observation
+
+
+class Drop:
+    """A KPI per request: the candidate's must not be lower than the stable version's by more than the margin."""
+
+    def __init__(self, name: str, asked: Kpi) -> None:
+        self.name, self._tolerated = name, 1 - asked.margin
+        self._mixture = Mixture((), len(eprocess.DROPS))
+
+    def look(self, tick: Tick) -> float:
+        """Take one look in; return the evidence (natural logarithm) of a drop, at its peak."""
+        counts: dict[Arm, list[int]] = {"candidate": [0, 0], "stable": [0, 0]}
+        for cell in tick.cells:
+            if self.name in cell.kpi:
+                counts[cell.arm][0] += cell.requests
+                counts[cell.arm][1] += cell.kpi[self.name]
+        arms = (np.asarray(float(it)) for seen in counts.values() for it in seen)
+        self._mixture.look(eprocess.ratio(eprocess.DROPS, self._tolerated, *arms))
+        return float(self._mixture.peak)
+
+
+class Rise:
+    """A gauge: the candidate's median may exceed the stable version's by the margin only as often as is tolerated."""
+
+    def __init__(self, name: str, asked: Gauge) -> None:
+        self.name, self._asked = name, asked
+        self._mixture = Mixture((), len(eprocess.HIGHER))
+        self._block: Mapping[tuple[Arm, str], list[float]] = defaultdict(list)
+        self._looks = 0
+
+    def look(self, tick: Tick, warm: float) -> float:
+        """Take one look in; replicas younger than `warm` seconds do not count. Return the evidence, at its peak."""
+        for cell in tick.cells:
+            if self.name in cell.gauges and (cell.arm == "stable" or tick.second >= warm):
+                self._block[cell.arm, cell.replica].append(cell.gauges[self.name])
+        self._looks += 1
+        if self._looks % BLOCK == 0:
+            own, stable = self._median("candidate"), self._median("stable")
+            if own is not None and stable is not None:
+                higher = np.asarray(float(own > stable * (1 + self._asked.margin)))
+                self._mixture.look(
+                    eprocess.level(eprocess.HIGHER, np.asarray(self._asked.often), np.asarray(1.0), higher)
+                )
+            self._block = defaultdict(list)
+        return float(self._mixture.peak)
+
+    def _median(self, arm: Arm) -> float | None:
+        means = [float(np.mean(seen)) for (side, _), seen in self._block.items() if side == arm]
+        return float(np.median(means)) if means else None
