@@ -3,11 +3,11 @@
 import errno
 import socket
 import threading
-import time
 from types import TracebackType
 from typing import Self
 
 from adapters import haproxy_config
+from adapters.system_clock import SteadyClock
 from domain.canary.tick import Sample, Tick, gather
 from domain.errors import Unavailable
 from domain.release.route import Route, Slot
@@ -20,8 +20,8 @@ class LogStream:
     """Listens to one route for as long as it is entered.
 
     A line is counted in the second in which it is read, so every line lands in exactly one tick, and no tick waits for
-    stragglers. Seconds are the wall clock's, measured from the moment of entering, so that a clock that is set while
-    listening neither skips nor repeats one.
+    stragglers. Seconds are the wall clock's, kept steady from the start, so that a clock that is set while listening
+    neither skips nor repeats one.
     """
 
     def __init__(self, route: Route, candidate: Slot) -> None:
@@ -32,7 +32,7 @@ class LogStream:
         self._seconds: dict[int, list[Sample]] = {}
         self._leaving = threading.Event()
         self._reader = threading.Thread(target=self._read, name=f"log-{self._port}", daemon=True)
-        self._offset = 0.0
+        self._clock = SteadyClock()
         self._next = 0
 
     def __enter__(self) -> Self:
@@ -45,8 +45,7 @@ class LogStream:
             self._socket.close()
             why = "somebody listens to this route already" if error.errno == errno.EADDRINUSE else str(error)
             raise Unavailable(f"UDP 127.0.0.1:{self._port}: {why}", "end the other canary, then try again") from error
-        self._offset = time.time() - time.monotonic()
-        self._next = int(self._now())
+        self._next = int(self._clock.now())
         self._reader.start()
         return self
 
@@ -61,15 +60,12 @@ class LogStream:
     def tick(self) -> Tick:
         """Wait until the current second has closed and count it."""
         second = self._next
-        while (left := second + 1 - self._now()) > 0:
-            time.sleep(left)
+        while (left := second + 1 - self._clock.now()) > 0:
+            self._clock.sleep(left)
         with self._lock:
             self._next = second + 1
             samples = self._seconds.pop(second, [])
         return gather(second, samples)
-
-    def _now(self) -> float:
-        return self._offset + time.monotonic()
 
     def _read(self) -> None:
         while not self._leaving.is_set():
@@ -79,7 +75,7 @@ class LogStream:
                 continue
             if (sample := self._sample(line.decode(errors="replace"))) is not None:
                 with self._lock:
-                    second = max(int(self._now()), self._next)  # a second that was told is closed
+                    second = max(int(self._clock.now()), self._next)  # a second that was told is closed
                     self._seconds.setdefault(second, []).append(sample)
 
     def _sample(self, line: str) -> Sample | None:

@@ -31,7 +31,8 @@ class Cell(Value):
     """The counts of one replica of one arm in one look; `histogram` is sparse: bucket → requests.
 
     Bucket k holds latencies from boundary k-1 up to boundary k. Gauges are levels, such as the part of a core in use;
-    KPIs are counts of what the business wants to happen, such as orders.
+    KPIs are counts of what the business wants to happen, such as orders. An empty `replica` is the arm as a whole,
+    where a source knows no more.
     """
 
     arm: Arm
@@ -51,10 +52,14 @@ class Cell(Value):
 
 
 class Tick(Value):
-    """Everything seen in one look: sufficient statistics, so that a verdict can be replayed."""
+    """Everything seen in one look: sufficient statistics, so that a verdict can be replayed.
+
+    `missing` tells in words what should have been seen and was not, such as samples that never came; empty: nothing.
+    """
 
     second: int
     cells: tuple[Cell, ...] = ()
+    missing: str = ""
 
     def total(self, arm: Arm) -> tuple[int, int]:
         """Sum one arm: (requests, bad)."""
