@@ -18,7 +18,7 @@ _STEP = math.log(BOUNDARIES[1] / BOUNDARIES[0])
 _LOWEST = math.log(BOUNDARIES[0])
 _CENTRE = math.log(MEDIAN * 1000)  # boundaries are in microseconds
 _FINE = 64  # a shift is rounded to 1/64 of a bucket (0.07 %) where probabilities are looked up
-_FURTHEST = 90 * _FINE  # a shift is cut off at 90 buckets, a factor of 75
+_FURTHEST = 300 * _FINE  # a shift is cut off at 300 buckets: by then every request is in the first or the last
 MANY = 500  # requests of a host in a look from which drawing per bucket costs less than drawing per request (measured)
 
 
@@ -67,7 +67,7 @@ def _log_latencies(rng: np.random.Generator, number: int, pareto: bool) -> Float
 
 @cache
 def _table(pareto: bool) -> Floats:
-    """Tabulate the distribution function of log latency, from 90 buckets below the boundaries to 90 above."""
+    """Tabulate the distribution function of log latency, as far beyond the boundaries as a shift may go."""
     log = _LOWEST + (np.arange((BUCKETS - 2) * _FINE + 2 * _FURTHEST + 1) - _FURTHEST) * _STEP / _FINE
     below: Callable[[float], float] = _pareto if pareto else _lognormal
     return np.array([below(value) for value in log])

@@ -14,18 +14,19 @@ ERROR_RETRY = 10  # seconds
 
 
 class Argo(Scored):
-    """Abort when failed measurements exceed `failure_limit`, or errors in a row exceed `consecutive_error_limit` (4).
+    """Abort when failed measurements exceed `failure_limit`, or errors in a row `consecutive_error_limit`.
 
-    A measurement is the candidate's error ratio over the last `window` seconds: above `fail_above` it is Failed, below
-    `succeed_below` (default: the same) Successful, between them Inconclusive; without any request the query's vector is
-    empty, which is an Error, and is asked again after 10 s. Failures are never forgotten; only errors must come in a
-    row. More than `inconclusive_limit` inconclusive ones pause the rollout for a human (`paused`): no rollback.
+    Defaults are Argo's (0 and 4; interval and window have none, 30 and 60 s are ours). A measurement is the candidate's
+    error ratio over the last `window` seconds: at `fail_above` it is Failed, below `succeed_below` (default: the same)
+    Successful, between them Inconclusive; without any request the query's vector is empty, which is an Error, and is
+    asked again after 10 s. Failures are never forgotten; only errors must come in a row. More than `inconclusive_limit`
+    inconclusive ones pause the rollout for a human (`paused`): no roll-back.
     """
 
     def __init__(
         self,
         runs: int,
-        failure_limit: float = 3,
+        failure_limit: float = 0,
         *,
         fail_above: float = 0.01,
         succeed_below: float | None = None,
