@@ -1,6 +1,6 @@
 """Who competes, and with which settings: those of each tool's documentation, or limits tuned to one budget.
 
-A judge of our own is one more line in `ENTRANTS`: anything that keeps to `rivals.rival.Rival`.
+A judge of our own is one more line, in `WITH_LATENCY` if it reads latency: anything that keeps to `rivals.rival.Rival`.
 """
 
 from collections.abc import Mapping

@@ -86,7 +86,7 @@ def detect(plan: Plan) -> Iterator[list[Row]]:
     faults = {**FAULTS, **LATENCY_FAULTS} if plan.latency else FAULTS
     for about, scenario in plan.scenarios():
         for name, fault in faults.items():
-            makes = plan.entrants() if name in LATENCY_FAULTS else ENTRANTS
+            makes = WITH_LATENCY if name in LATENCY_FAULTS else plan.entrants()  # others could only be wrong
             yield _found(plan, {**about, "fault": name}, scenario.faulty(fault), makes)
 
 

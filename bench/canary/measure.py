@@ -18,6 +18,7 @@ from bench.canary.world import HOUR, Batch, World
 TUNING = range(1_000_000)
 EVALUATION = range(1_000_000, 2_000_000)
 BATCH = 250  # runs that are drawn together
+DECIDED = 0.99  # the part of runs that must have ended for their mean to be one
 _APART = 1_000  # batches that one --seed has to itself
 
 Make = Callable[[Scenario, int], Rival]  # makes a fresh judge of so many runs, with what suits the scenario
@@ -148,10 +149,12 @@ def wald(p0: float, p1: float, alpha: float) -> float:
 def times_wald(detection: Detection, scenario: Scenario, alpha: float) -> float:
     """Give the mean of the candidate's requests until the decision as a multiple of Wald's bound; nan without one.
 
-    The bound holds where requests are independent and every host has the fault.
+    It is quoted only where it holds and can be met: requests are independent, every host has the fault from the start,
+    and (nearly) every run was decided. A judge that is wrong more often than `alpha` may well stay below 1.
     """
-    calm = scenario.environment == ENVIRONMENTS["independent"] and not scenario.fault.one_host
-    if not calm or scenario.harmed() <= scenario.errors:
+    fault = scenario.fault
+    calm = scenario.environment == ENVIRONMENTS["independent"] and not fault.one_host and not fault.onset
+    if not calm or scenario.harmed() <= scenario.errors or detection.power.value < DECIDED:
         return math.nan
     return detection.requests / wald(scenario.errors, scenario.harmed(), alpha)
 

@@ -16,7 +16,7 @@ from bench.canary.latency import Floats, Ints
 from bench.canary.scenario import HEALTHY, Environment, Fault, Scenario
 
 HOUR = 3600
-_DAY = 7200.0  # seconds of one swing of the drift; a working day compressed, so that an hour feels it
+_PERIOD = 7200.0  # seconds of one swing of the drift: a day, compressed so that an hour feels it
 _CORRELATION = 0.9 ** (1 / 30)  # of noise, from one second to the next
 _CRON_EVERY, _CRON_LASTS = 600, 30  # seconds
 
@@ -123,7 +123,7 @@ class _Hour:
 
     def _look(self, start: int) -> Batch:
         scenario, look = self._scenario, self._scenario.look
-        swing = 1 + scenario.environment.drift * np.sin(2 * np.pi * (start + look / 2) / _DAY + self._phase)
+        swing = 1 + scenario.environment.drift * np.sin(2 * np.pi * (start + look / 2) / _PERIOD + self._phase)
         expected = scenario.rps * look * swing * self._split
         fault = scenario.fault if start >= scenario.fault.onset else HEALTHY
         chance = self._chance(start, swing, fault)

@@ -93,8 +93,10 @@ def test_the_bound_is_only_quoted_where_it_holds() -> None:
         Scenario(),
         faulty.model_copy(update={"environment": ENVIRONMENTS["noisy"]}),
         Scenario(fault=Fault(factor=10, one_host=True)),
+        Scenario(fault=Fault(factor=10, onset=5)),
     ):
         assert math.isnan(times_wald(found, other, 0.01))
+    assert math.isnan(times_wald(played([50, math.inf], faulty).detection(), faulty, 0.01))
 
 
 def test_a_tuned_limit_spends_the_budget_on_its_own_seeds_and_no_more() -> None:
@@ -123,7 +125,7 @@ def test_each_experiment_gives_a_row_per_judge(experiment: Callable[[Plan], Iter
     given = list(experiment(plan))
     assert len(given) == tables
     for rows in given:
-        assert len({row["judge"] for row in rows}) == len(rows) > 3
+        assert len({row["judge"] for row in rows}) == len(rows) > 1
         assert {row["runs"] for row in rows} == {250}
 
 
