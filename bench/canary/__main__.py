@@ -100,6 +100,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         look=options.look,
         hosts=tuple(options.hosts),
         latency=not options.errors_only,
+        tuned_in=options.tuned_in,
     )
 
 
@@ -113,6 +114,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rps", type=float, action="append", help="requests per second (again for more)")
     parser.add_argument("--errors", type=float, action="append", help="the usual error rate (again for more)")
     parser.add_argument("--environment", choices=tuple(ENVIRONMENTS), action="append", help="(again for more)")
+    parser.add_argument("--tuned-in", choices=tuple(ENVIRONMENTS), help="rivals: tune there, whatever comes later")
     parser.add_argument("--hosts", type=int, nargs=2, default=(2, 18), metavar=("CANDIDATE", "STABLE"))
     parser.add_argument("--horizon", type=int, default=3600, help="seconds that a release is watched")
     parser.add_argument("--look", type=int, default=5, help="seconds of one look")

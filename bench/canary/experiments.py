@@ -48,6 +48,7 @@ class Plan:
     environments: Sequence[str] = tuple(ENVIRONMENTS)
     hosts: tuple[int, int] = (2, 18)
     latency: bool = True
+    tuned_in: str | None = None  # the environment that limits are tuned in, when it is not the one they are measured in
 
     def scenarios(self) -> Iterator[tuple[Row, Scenario]]:
         """List the grid, each with what a row says about it."""
@@ -93,11 +94,14 @@ def detect(plan: Plan) -> Iterator[list[Row]]:
 def rivals(plan: Plan) -> Iterator[list[Row]]:
     """Give every judge the limit that spends the same budget, check that on other seeds, and then let them race.
 
-    The limit is tuned in the weather that it is measured in: more than a user could do, who has only the past.
+    Unless told otherwise, the limit is tuned in the weather that it is measured in: more than a user could do, who has
+    only the past.
     """
     for about, scenario in plan.scenarios():
+        known = ENVIRONMENTS[plan.tuned_in] if plan.tuned_in else scenario.environment
+        past = scenario.model_copy(update={"environment": known})
         limits = {
-            name: tune.limit(make, scenario, BUDGET, seeds(TUNING, 4 * plan.runs, plan.seed), plan.horizon)
+            name: tune.limit(make, past, BUDGET, seeds(TUNING, 4 * plan.runs, plan.seed), plan.horizon)
             for name, make in TUNABLE.items()
         }
         makes = {name: _with(TUNABLE[name], limit) for name, limit in limits.items()}

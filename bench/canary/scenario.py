@@ -42,7 +42,7 @@ class Environment(Value):
     its own in each run: it multiplies traffic and errors by 1 ± drift, and latency by the 0.3rd power of that.
     """
 
-    drift: Rate = 0.0
+    drift: Annotated[float, Field(ge=0, lt=1)] = 0.0
     common_errors: Sd = 0.0  # noise that both arms share
     common_latency: Sd = 0.0
     replica_errors: Sd = 0.0  # noise that each replica has for itself

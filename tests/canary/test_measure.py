@@ -4,6 +4,7 @@ import json
 import math
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +128,15 @@ def test_each_experiment_gives_a_row_per_judge(experiment: Callable[[Plan], Iter
     for rows in given:
         assert len({row["judge"] for row in rows}) == len(rows) > 1
         assert {row["runs"] for row in rows} == {250}
+
+
+def test_a_limit_tuned_in_calm_weather_is_measured_in_the_weather_that_came() -> None:
+    plan = Plan(runs=1, horizon=300, look=30, rps=(500,), errors=(0.01,), environments=("noisy",))
+    known, unknown = (
+        {row["judge"]: row for row in next(rivals(one))} for one in (plan, replace(plan, tuned_in="independent"))
+    )
+    assert unknown["z, tuned"]["limit"] < known["z, tuned"]["limit"]
+    assert unknown["z, tuned"]["rolled back"] > 2 * known["z, tuned"]["rolled back"]
 
 
 def test_the_command_prints_tables_and_keeps_every_row(
