@@ -122,7 +122,7 @@ def test_a_limit_that_counts_stays_a_whole_number() -> None:
 
 @pytest.mark.parametrize(("experiment", "tables"), [(aa, 1), (detect, 14), (rivals, 10)])
 def test_each_experiment_gives_a_row_per_judge(experiment: Callable[[Plan], Iterator[list[Row]]], tables: int) -> None:
-    plan = Plan(runs=1, horizon=120, look=30, rps=(50,), errors=(0.01,), environments=("independent",))
+    plan = Plan(runs=1, horizon=60, look=30, rps=(50,), errors=(0.01,), environments=("independent",))
     given = list(experiment(plan))
     assert len(given) == tables
     for rows in given:
