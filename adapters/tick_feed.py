@@ -3,10 +3,11 @@
 from typing import Any
 
 from adapters.http_json import JsonEndpoint
+from domain.canary.bounds import Bounds
 from domain.canary.join import join
 from domain.canary.roster import Roster
 from domain.canary.tick import Cell, Tick
-from domain.canary.wire import Bounds, Succession, tick_from
+from domain.canary.wire import Succession, tick_from
 from domain.errors import Invalid
 from domain.ports import Secrets
 

@@ -37,6 +37,11 @@ class Roster:
         self._arms = {word: meant.pop() for word, meant in arms.items() if len(meant) == 1}
         self._places = {word: meant.pop() for word, meant in places.items() if len(meant) == 1}
 
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """List who is on the route."""
+        return tuple(sorted(set(self._places.values())))
+
     def arm(self, said: str) -> Arm | None:
         """Tell which arm a word means; None when it means none, or both."""
         return self._arms.get(said)
@@ -53,7 +58,3 @@ class Roster:
         if known and meant == known[0]:
             return known
         return (meant, replica or "") if meant and not known else None
-
-    def words(self) -> str:
-        """List what is recognised, for messages."""
-        return ", ".join(sorted({*self._arms, *(name for _, name in self._places.values())}))

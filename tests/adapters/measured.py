@@ -47,7 +47,7 @@ class Stage(Protocol):
 
 
 class Json(ThreadingHTTPServer):
-    """Answers every GET with what `answer(path, parameters)` gives: status and object."""
+    """Answers every GET with what `answer(path, parameters)` gives: status and object; text goes out as it is."""
 
     daemon_threads = True
 
@@ -72,7 +72,7 @@ class _Gets(BaseHTTPRequestHandler):
         where = urlsplit(self.path)
         given = {key: values[0] for key, values in parse_qs(where.query).items()}
         status, plain = (503, None) if self.server.silent else self.server.answer(where.path, given)
-        body = json.dumps(plain).encode()
+        body = (plain if isinstance(plain, str) else json.dumps(plain)).encode()
         self.send_response(status)
         self.send_header("content-length", str(len(body)))
         self.end_headers()

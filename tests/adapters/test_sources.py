@@ -1,20 +1,22 @@
 """Every source of ticks under one contract, and then what each can get wrong in its own way."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from domain.canary.bounds import bucket_above
 from domain.canary.tick import Cell, Tick
-from domain.canary.wire import bucket_above
 from domain.errors import Invalid, Unavailable
 from tests.adapters.measured import NEW, OLD, Counts, Feed, Memory, Stage
+from tests.adapters.scraped import RealPrometheus, Scrapes
 
 BEFORE: Counts = {OLD: (500, 50), NEW: (500, 50)}
 STORY: list[Counts] = [{OLD: (90, 1), NEW: (10, 0)}, {OLD: (80, 0)}, {NEW: (20, 3)}]
 WHOLE: Counts = {OLD: (170, 1), NEW: (30, 3)}
 
 
-@pytest.fixture(params=["memory", "feed"])
+@pytest.fixture(params=["memory", "feed", "scrapes", pytest.param("prometheus", marks=pytest.mark.real)])
 def stage(request: pytest.FixtureRequest) -> Stage:
     return request.getfixturevalue(request.param)
 
@@ -29,6 +31,20 @@ def feed() -> Iterator[Feed]:
     feed = Feed()
     yield feed
     feed.server.stop()
+
+
+@pytest.fixture
+def scrapes() -> Iterator[Scrapes]:
+    scrapes = Scrapes()
+    yield scrapes
+    scrapes.server.stop()
+
+
+@pytest.fixture
+def prometheus(tmp_path: Path, free_port: int) -> Iterator[RealPrometheus]:
+    real = RealPrometheus(tmp_path, free_port)
+    yield real
+    real.stop()
 
 
 def total(ticks: list[Tick]) -> Counts:
@@ -58,7 +74,9 @@ def test_what_happens_is_counted_once_in_its_arm_and_replica(stage: Stage) -> No
         for counts in STORY:
             stage.say(counts)
             ticks += [samples.tick(), samples.tick()]
-        ticks.append(samples.tick())
+        while total(ticks) != WHOLE and len(ticks) < 20:  # the real ones have a rhythm of their own
+            ticks.append(samples.tick())
+        ticks += [samples.tick()]
     assert total(ticks) == WHOLE
     assert said(ticks) == []
 
@@ -74,7 +92,7 @@ def test_ticks_are_consecutive_seconds_and_one_without_requests_is_empty(stage: 
 # what comes over HTTP
 
 
-@pytest.fixture(params=["feed"])
+@pytest.fixture(params=["feed", "scrapes"])
 def remote(request: pytest.FixtureRequest) -> Stage:
     return request.getfixturevalue(request.param)
 
@@ -99,16 +117,6 @@ def test_a_source_that_falls_silent_says_so_and_loses_nothing(remote: Stage) -> 
     assert said(light) == []
 
 
-def test_what_stands_still_is_noticed(remote: Stage) -> None:
-    remote.say(BEFORE)
-    with remote.listen() as samples:
-        still = [samples.tick() for _ in range(8)]
-        remote.say(STORY[0])
-        moving = samples.tick()
-    assert "nothing new for" in still[-1].missing
-    assert moving.missing == ""
-
-
 def test_a_slow_request_is_slow_in_both_arms_alike(remote: Stage) -> None:
     remote.say(BEFORE)
     with remote.listen() as samples:
@@ -122,6 +130,16 @@ def test_a_slow_request_is_slow_in_both_arms_alike(remote: Stage) -> None:
 
 def tick(seq: int, requests: int = 1, **more: object) -> dict[str, object]:
     return {"seq": seq, "arms": {"canary": {"new-0": {"requests": requests}}}, **more}
+
+
+def test_what_stands_still_is_noticed(feed: Feed) -> None:
+    feed.say(BEFORE)
+    with feed.listen() as samples:
+        still = [samples.tick() for _ in range(8)]
+        feed.say(STORY[0])
+        moving = samples.tick()
+    assert "nothing new for" in still[-1].missing
+    assert moving.missing == ""
 
 
 def test_ticks_lost_late_and_repeated_are_told_and_count_once(feed: Feed) -> None:
@@ -184,3 +202,102 @@ def test_a_token_is_sent_as_a_bearer() -> None:
         pass
     feed.server.stop()
     assert feed.server.headers == ["Bearer s3cret"]
+
+
+# what Prometheus can get wrong
+
+
+def test_a_counter_that_falls_was_restarted(scrapes: Scrapes) -> None:
+    scrapes.say(BEFORE)
+    with scrapes.listen() as samples:
+        scrapes.replicas["10.0.0.2:8080"].restart()
+        scrapes.say({NEW: (20, 3)})
+        ticks = [samples.tick()]
+    assert total(ticks) == {NEW: (20, 3)}
+
+
+def test_the_first_error_there_ever_was_counts(scrapes: Scrapes) -> None:
+    scrapes.say({NEW: (100, 0)})
+    with scrapes.listen() as samples:
+        scrapes.say({NEW: (2, 2)})
+        ticks = [samples.tick()]
+    assert total(ticks) == {NEW: (2, 2)}
+
+
+def test_a_replica_that_is_first_scraped_late_brings_no_history(scrapes: Scrapes) -> None:
+    scrapes.down.add("10.0.0.2:8080")
+    scrapes.say(BEFORE)
+    with scrapes.listen() as samples:
+        dark = samples.tick()
+        scrapes.down.clear()
+        ticks = [samples.tick()]
+        scrapes.say({NEW: (20, 3)})
+        ticks.append(samples.tick())
+    assert dark.missing == "Prometheus has not scraped new-0"
+    assert total(ticks) == {NEW: (20, 3)}
+    assert said(ticks) == []
+
+
+def test_a_replica_that_is_no_longer_scraped_is_named_and_nothing_is_lost(scrapes: Scrapes) -> None:
+    scrapes.say(BEFORE)
+    with scrapes.listen() as samples:
+        scrapes.down.add("10.0.0.1:8080")
+        scrapes.say(STORY[0])
+        dark = [samples.tick() for _ in range(4)]
+        scrapes.down.clear()
+        ticks = [*dark, samples.tick()]
+    assert dark[-1].missing == "Prometheus has not scraped old-0 for 4 s"
+    assert total(dark) == {NEW: (10, 0)}
+    assert total(ticks) == STORY[0]
+    assert ticks[-1].missing == ""
+
+
+def test_gauges_are_levels_and_kpis_are_counts(scrapes: Scrapes) -> None:
+    scrapes.say(BEFORE)
+    with scrapes.listen() as samples:
+        scrapes.say({OLD: (10, 1), NEW: (20, 0)})
+        [new, old] = samples.tick().cells
+        later = samples.tick()
+    assert (new.gauges, old.gauges) == ({"memory": 1020.0}, {"memory": 1010.0})
+    assert (new.kpi, old.kpi) == ({"orders": 20}, {"orders": 9})
+    assert [(c.gauges["memory"], c.requests) for c in later.cells] == [(1020.0, 0), (1010.0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("les", "problem"),
+    [
+        (("0.00005", "+Inf"), "latency: the bound 0.05 ms is outside of 0.1 ms … 100000 ms"),
+        (("0.005", "0.0051", "+Inf"), "latency: the bounds 5 ms and 5.1 ms are in the same bucket of ours"),
+    ],
+)
+def test_bounds_that_do_not_fit_ours_are_refused_by_name(scrapes: Scrapes, les: tuple[str, ...], problem: str) -> None:
+    for replica in scrapes.replicas.values():
+        replica.les = les
+    scrapes.say(BEFORE)
+    with pytest.raises(Invalid) as caught, scrapes.listen():
+        pass
+    assert caught.value.message == problem
+
+
+def test_versions_that_count_into_different_buckets_are_not_compared(scrapes: Scrapes) -> None:
+    scrapes.replicas["10.0.0.2:8080"].les = ("0.01", "+Inf")
+    scrapes.say(BEFORE)
+    with pytest.raises(Invalid, match=r"1:8080 and 10\.0\.0\.2:8080 count into different buckets"), scrapes.listen():
+        pass
+
+
+def test_what_prometheus_cannot_read_is_told_in_its_words() -> None:
+    scrapes = Scrapes(requests="sum(http_requests_total)")
+    with pytest.raises(Invalid, match="requests: ranges only allowed for vector selectors") as caught, scrapes.listen():
+        pass
+    scrapes.server.stop()
+    assert "plain series" in caught.value.hint
+
+
+@pytest.mark.real
+def test_the_real_one_has_the_same_words_for_it(prometheus: RealPrometheus) -> None:
+    with (
+        pytest.raises(Invalid, match="ranges only allowed for vector selectors"),
+        prometheus.listen(requests="sum(up)"),
+    ):
+        pass

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.canary.bounds import Bounds, bucket_above, misfits
 from domain.canary.join import join
 from domain.canary.roster import Roster
 from domain.canary.tick import BOUNDARIES, Cell, Tick
-from domain.canary.wire import Bounds, Succession, bucket_above, tick_from
+from domain.canary.wire import Succession, tick_from
 from domain.errors import Invalid
 from domain.release.artifact import Replica
 from domain.release.route import Endpoint, Route
@@ -174,6 +175,20 @@ def test_bounds_that_never_repeat_are_no_histogram() -> None:
     tick_from(latency([1_000, 1]), bounds)
     with pytest.raises(Invalid, match="different bounds"):
         tick_from(latency([1.5, 1]), bounds)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "said"),
+    [
+        ([5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000], []),  # what Prometheus' clients start with
+        ([0.1, 100_000], []),
+        ([0.05, 1], ["the bound 0.05 ms is outside of 0.1 ms … 100000 ms"]),
+        ([1, 200_000], ["the bound 200000 ms is outside of 0.1 ms … 100000 ms"]),
+        ([10, 10.1, 20], ["the bounds 10 ms and 10.1 ms are in the same bucket of ours"]),
+    ],
+)
+def test_bounds_that_our_scale_cannot_hold_are_named(bounds: list[float], said: list[str]) -> None:
+    assert misfits(bounds) == said
 
 
 def test_each_tick_counts_once_and_a_gap_is_noticed() -> None:
