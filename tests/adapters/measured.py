@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 from adapters.memory.clock import MemoryClock
 from adapters.memory.router import MemoryRouter
 from adapters.memory.secrets import MemorySecrets
-from adapters.polling import Polling
+from adapters.polling import Asking, Polling
 from adapters.tick_feed import TickFeed
 from domain.canary.join import join
 from domain.canary.roster import Roster
@@ -121,7 +121,7 @@ class Feed:
 
     def listen(self) -> Polling:
         poll = TickFeed(f"{self.server.url}/ticks", MemorySecrets({"secret://env/T": "s3cret"}), ROSTER, **self.more)
-        return Polling(poll, clock=self.clock)
+        return Polling(Asking(poll), clock=self.clock)
 
     def say(self, counts: Counts) -> None:
         words = {OLD: ("baseline", "10.0.0.1:8080"), NEW: ("canary", "10.0.0.2:8080")}

@@ -12,7 +12,7 @@ import httpx
 
 from adapters.memory.clock import MemoryClock
 from adapters.memory.secrets import MemorySecrets
-from adapters.polling import Polling
+from adapters.polling import Asking, Polling
 from adapters.prometheus import Prometheus
 from domain.canary.roster import Roster
 from domain.ports import Samples
@@ -75,7 +75,7 @@ class Scrapes:
         self.roster = Roster(Route(name="shop-test", port=8080, blue=(old,), green=(new,)), "green")
 
     def listen(self) -> Polling:
-        return Polling(Prometheus(self.spec, MemorySecrets({}), self.roster), clock=self.clock)
+        return Polling(Asking(Prometheus(self.spec, MemorySecrets({}), self.roster)), clock=self.clock)
 
     def say(self, counts: Counts) -> None:
         for place, instance in zip((OLD, NEW), self.replicas, strict=True):
@@ -155,7 +155,7 @@ class RealPrometheus:
             assert time.monotonic() < give_up
             time.sleep(0.1)
         spec = PrometheusSpec.model_validate(SELECTORS | {"url": self.url} | more)
-        return Polling(Prometheus(spec, MemorySecrets({}), self.roster))
+        return Polling(Asking(Prometheus(spec, MemorySecrets({}), self.roster)))
 
     def say(self, counts: Counts) -> None:
         for place, replica in zip((OLD, NEW), self.replicas, strict=True):
