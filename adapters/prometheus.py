@@ -33,6 +33,7 @@ class Prometheus:
         self._scraped: dict[Place, float] = {}
         self._before: dict[Place, float] = {}
         self._bounds: tuple[float, ...] = ()
+        self._early: dict[Place, int] = defaultdict(int)
         self._asked = 0.0
 
     def news(self, now: float) -> Tick:
@@ -109,11 +110,13 @@ class Prometheus:
 
     def _cell(self, place: Place, rises: Mapping[str, Rises], gauges: Mapping[str, Mapping[Place, float]]) -> Cell:
         sums = {what: round(sum(risen for _, risen in each.get(place, ()))) for what, each in rises.items()}
+        bad = min(sums["requests"], sums["bad"] + self._early[place])  # a scrape may come between a client's two counts
+        self._early[place] += sums["bad"] - bad
         return Cell(
             arm=place[0],
             replica=place[1],
-            requests=max(sums["requests"], sums["bad"]),  # a scrape between a client's two increments
-            bad=sums["bad"],
+            requests=sums["requests"],
+            bad=bad,
             histogram=self._histogram(rises.get("latency", {}).get(place, ())),
             gauges={name: levels[place] for name, levels in gauges.items() if place in levels},
             kpi={name: sums[f"kpi.{name}"] for name in self._spec.kpi},

@@ -1,5 +1,6 @@
 """Every source of ticks under one contract, and then what each can get wrong in its own way."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from domain.canary.bounds import bucket_above
 from domain.canary.tick import Cell, Tick
 from domain.errors import Invalid, Unavailable
+from tests.adapters.clouded import Clouded, metric
 from tests.adapters.measured import NEW, OLD, Counts, Feed, Memory, Stage
 from tests.adapters.scraped import RealPrometheus, Scrapes
 
@@ -16,7 +18,7 @@ STORY: list[Counts] = [{OLD: (90, 1), NEW: (10, 0)}, {OLD: (80, 0)}, {NEW: (20, 
 WHOLE: Counts = {OLD: (170, 1), NEW: (30, 3)}
 
 
-@pytest.fixture(params=["memory", "feed", "scrapes", pytest.param("prometheus", marks=pytest.mark.real)])
+@pytest.fixture(params=["memory", "feed", "scrapes", "clouded", pytest.param("prometheus", marks=pytest.mark.real)])
 def stage(request: pytest.FixtureRequest) -> Stage:
     return request.getfixturevalue(request.param)
 
@@ -41,6 +43,11 @@ def scrapes() -> Iterator[Scrapes]:
 
 
 @pytest.fixture
+def clouded() -> Clouded:
+    return Clouded()
+
+
+@pytest.fixture
 def prometheus(tmp_path: Path, free_port: int) -> Iterator[RealPrometheus]:
     real = RealPrometheus(tmp_path, free_port)
     yield real
@@ -54,6 +61,11 @@ def total(ticks: list[Tick]) -> Counts:
         place: (sum(c.requests for c in cells if (c.arm, c.replica) == place), sum_bad(cells, place))
         for place in places
     }
+
+
+def seen(stage: Stage, counts: Counts) -> Counts:
+    """Say what a stage can show of this traffic: CloudWatch knows no replicas."""
+    return {(arm, ""): n for (arm, _), n in counts.items()} if isinstance(stage, Clouded) else counts
 
 
 def sum_bad(cells: list[Cell], place: tuple[str, str]) -> int:
@@ -74,10 +86,10 @@ def test_what_happens_is_counted_once_in_its_arm_and_replica(stage: Stage) -> No
         for counts in STORY:
             stage.say(counts)
             ticks += [samples.tick(), samples.tick()]
-        while total(ticks) != WHOLE and len(ticks) < 20:  # the real ones have a rhythm of their own
+        while total(ticks) != seen(stage, WHOLE) and len(ticks) < 20:  # the real ones have a rhythm of their own
             ticks.append(samples.tick())
         ticks += [samples.tick()]
-    assert total(ticks) == WHOLE
+    assert total(ticks) == seen(stage, WHOLE)
     assert said(ticks) == []
 
 
@@ -92,7 +104,7 @@ def test_ticks_are_consecutive_seconds_and_one_without_requests_is_empty(stage: 
 # what comes over HTTP
 
 
-@pytest.fixture(params=["feed", "scrapes"])
+@pytest.fixture(params=["feed", "scrapes", "clouded"])
 def remote(request: pytest.FixtureRequest) -> Stage:
     return request.getfixturevalue(request.param)
 
@@ -112,15 +124,17 @@ def test_a_source_that_falls_silent_says_so_and_loses_nothing(remote: Stage) -> 
         remote.silence(False)
         light = [samples.tick() for _ in range(2)]
     assert total(dark) == {}
-    assert all("HTTP 503" in tick.missing for tick in dark)
-    assert total(light) == STORY[0]
+    assert all(re.search("HTTP 503|ServiceUnavailable", tick.missing) for tick in dark)
+    assert total(light) == seen(remote, STORY[0])
     assert said(light) == []
 
 
-def test_a_slow_request_is_slow_in_both_arms_alike(remote: Stage) -> None:
-    remote.say(BEFORE)
-    with remote.listen() as samples:
-        remote.say({OLD: (9, 2), NEW: (9, 2)})
+@pytest.mark.parametrize("name", ["feed", "scrapes"])
+def test_a_slow_request_is_slow_in_both_arms_alike(name: str, request: pytest.FixtureRequest) -> None:
+    stage: Stage = request.getfixturevalue(name)
+    stage.say(BEFORE)
+    with stage.listen() as samples:
+        stage.say({OLD: (9, 2), NEW: (9, 2)})
         [new, old] = samples.tick().cells
     assert new.histogram == old.histogram == {0: 7, bucket_above(5): 2}
 
@@ -300,4 +314,79 @@ def test_the_real_one_has_the_same_words_for_it(prometheus: RealPrometheus) -> N
         pytest.raises(Invalid, match="ranges only allowed for vector selectors"),
         prometheus.listen(requests="sum(up)"),
     ):
+        pass
+
+
+# what CloudWatch can get wrong
+
+
+def test_a_sum_that_grows_late_counts_what_it_grew_by(clouded: Clouded) -> None:
+    with clouded.listen() as samples:
+        clouded.say({NEW: (8, 4)})
+        ticks = [samples.tick() for _ in range(4)]
+        clouded.add("green", 4, 0, ago=4)
+        ticks.append(samples.tick())
+    assert [t.total("candidate") for t in ticks] == [(8, 4), (0, 0), (0, 0), (0, 0), (4, 0)]
+
+
+def test_a_failure_waits_for_its_request(clouded: Clouded) -> None:
+    with clouded.listen() as samples:
+        clouded.add("green", 0, 4)
+        early = samples.tick()
+        clouded.add("green", 6, 0, ago=1)
+        late = samples.tick()
+    assert [early.total("candidate"), late.total("candidate")] == [(0, 0), (6, 4)]
+
+
+def test_what_belongs_to_the_time_before_is_left_out_however_late_it_comes(clouded: Clouded) -> None:
+    with clouded.listen() as samples:
+        clouded.add("green", 100, 50, ago=3)
+        assert total([samples.tick()]) == {}
+
+
+def test_a_statistic_is_a_gauge_and_no_evidence_on_latency(clouded: Clouded) -> None:
+    with clouded.listen() as samples:
+        clouded.say({NEW: (10, 0)})
+        [cell] = samples.tick().cells
+    assert (cell.gauges, cell.histogram) == ({"latency_p99": 12.5}, {})
+
+
+def test_an_arm_without_data_points_is_told(clouded: Clouded) -> None:
+    with clouded.listen() as samples:
+        ticks = []
+        for _ in range(130):
+            clouded.say({OLD: (1, 0)})
+            ticks.append(samples.tick())
+    assert said(ticks[:100]) == []
+    assert re.fullmatch("CloudWatch has no data points of the candidate for 1\\d\\d s", ticks[-1].missing)
+
+
+def test_each_arm_is_asked_for_by_its_own_dimensions(clouded: Clouded) -> None:
+    with clouded.listen():
+        queries = {query["Id"]: query for query in clouded.asked[0]["MetricDataQueries"]}
+    there = queries["requests_candidate"]["MetricStat"]
+    assert (there["Period"], there["Stat"], there["Metric"]["Dimensions"]) == (
+        1,
+        "Sum",
+        [{"Name": "Slot", "Value": "green"}],
+    )
+    search = """SEARCH('Namespace="Shop" MetricName="Failures" "Slot"="blue"', 'Sum', 1)"""
+    assert queries["bad_stable"]["Expression"] == search
+
+
+def test_a_dimension_that_an_arm_does_not_have_is_named(clouded: Clouded) -> None:
+    with pytest.raises(Invalid, match="Requests: 'version' is not known of the candidate"):
+        Clouded(requests=metric("Requests", dimensions={"Version": "$version"})).listen()
+
+
+def test_a_refusal_is_told_in_aws_words(clouded: Clouded) -> None:
+    clouded.refuses = True
+    with pytest.raises(Invalid, match="AccessDenied"), clouded.listen():
+        pass
+
+
+def test_half_an_answer_counts_nothing(clouded: Clouded) -> None:
+    clouded.status = "InternalError"
+    clouded.say(BEFORE)
+    with pytest.raises(Unavailable, match="InternalError"), clouded.listen():
         pass
