@@ -91,7 +91,7 @@ class CloudWatch:
         for arm in _ARMS:
             since = now - max(self._newest.get(arm, 0.0) + self._spec.period, self._began)
             if since > _SILENT * self._spec.period + 120:
-                yield f"CloudWatch has no data points of the {arm} for {since:.0f} s"
+                yield f"CloudWatch has no data points of the {arm} version for {since:.0f} s"
 
 
 def _queries(spec: CloudWatchSpec, roster: Roster) -> Iterator[Mapping[str, Any]]:
@@ -115,7 +115,9 @@ def _dimensions(metric: CloudWatchMetric, roster: Roster, arm: Arm) -> dict[str,
         return {key: Template(value).substitute(roster.about(arm)) for key, value in metric.dimensions.items()}
     except (KeyError, ValueError) as error:
         known = ", ".join(f"${word}" for word in roster.about(arm))
-        raise Invalid(f"CloudWatch: {metric.metric}: {error} is not known of the {arm}", f"known: {known}") from None
+        raise Invalid(
+            f"CloudWatch: {metric.metric}: {error} is not known of the {arm} version", f"known: {known}"
+        ) from None
 
 
 def _moment(seconds: float) -> datetime:

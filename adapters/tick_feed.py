@@ -11,8 +11,6 @@ from domain.canary.wire import Succession, tick_from
 from domain.errors import Invalid
 from domain.ports import Secrets
 
-_SILENCE = 3.5  # seconds without anything new; a feed of one tick a second has then missed three
-
 
 class TickFeed:
     """One URL whose answer is the newest tick, or a list with the newest ones, so that a late question loses none.
@@ -22,7 +20,7 @@ class TickFeed:
     """
 
     def __init__(
-        self, url: str, secrets: Secrets, roster: Roster, token: str | None = None, silence: float = _SILENCE
+        self, url: str, secrets: Secrets, roster: Roster, token: str | None = None, silence: float = 4.0
     ) -> None:
         self._endpoint = JsonEndpoint(url, secrets, token)
         self._url = url

@@ -18,7 +18,7 @@ class TickFeedSpec(Value):
     kind: Literal["ticks"]
     url: Url
     token: SecretReference | None = Field(default=None, description="sent as a bearer's")
-    silence: Seconds = Field(default=3.5, gt=0, description="this long without a new tick is told")
+    silence: Seconds = Field(default=4.0, gt=0, description="this long without a new tick is told")
 
 
 class PrometheusSpec(Value):

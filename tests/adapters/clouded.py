@@ -11,7 +11,7 @@ from adapters.cloudwatch import CloudWatch
 from adapters.memory.clock import MemoryClock
 from adapters.polling import Asking, Polling
 from domain.release.measure import CloudWatchSpec
-from tests.adapters.measured import NEW, OLD, ROSTER, Counts
+from tests.adapters.story import NEW, OLD, ROSTER, Counts
 
 
 def metric(name: str, **more: Any) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from domain.canary.roster import Roster
 from domain.ports import Samples
 from domain.release.measure import PrometheusSpec
 from domain.release.route import Endpoint, Route
-from tests.adapters.measured import NEW, OLD, Counts, Json
+from tests.adapters.story import NEW, OLD, Counts, Json
 
 LES = ("0.005", "0.05", "0.5", "+Inf")
 Labels = frozenset[tuple[str, str]]

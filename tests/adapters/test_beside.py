@@ -19,8 +19,8 @@ from deployments.embedded import base_image
 from domain.canary.roster import Roster
 from domain.errors import Invalid, Unavailable
 from domain.release.route import Endpoint, Route
-from tests.adapters.measured import NEW, OLD, ROSTER, Memory
 from tests.adapters.shop import DSN, Shop, wait_until
+from tests.adapters.story import NEW, OLD, ROSTER, Memory
 
 # Docker's gauges
 

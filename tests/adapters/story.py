@@ -5,9 +5,12 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Protocol
+from types import SimpleNamespace
+from typing import Any, Protocol, cast
 from urllib.parse import parse_qs, urlsplit
 
+from adapters.docker_engine import Engine
+from adapters.docker_stats import DockerStats
 from adapters.memory.clock import MemoryClock
 from adapters.memory.router import MemoryRouter
 from adapters.memory.secrets import MemorySecrets
@@ -21,6 +24,9 @@ from domain.release.route import Endpoint, Route
 
 OLD, NEW = ("stable", "old-0"), ("candidate", "new-0")
 Counts = Mapping[tuple[str, str], tuple[int, int]]  # (arm, replica) → requests, bad ones among them
+BEFORE: Counts = {OLD: (500, 50), NEW: (500, 50)}
+STORY: list[Counts] = [{OLD: (90, 1), NEW: (10, 0)}, {OLD: (80, 0)}, {NEW: (20, 3)}]
+WHOLE: Counts = {OLD: (170, 1), NEW: (30, 3)}
 ROUTE = Route(
     name="shop-test",
     port=8080,
@@ -110,6 +116,14 @@ def cell(place: tuple[str, str], requests: int, bad: int = 0) -> Cell:
     return Cell(arm=arm, replica=place[1], requests=requests, bad=bad)
 
 
+class Enriched(Memory):
+    """The twin with Docker's gauges beside it, from an engine that has no containers."""
+
+    def listen(self) -> Polling:
+        engine = cast(Engine, SimpleNamespace(api=SimpleNamespace(stats=lambda *_, **__: iter(()))))
+        return Polling(Asking(DockerStats(engine, ROSTER)), samples=super().listen())
+
+
 class Feed:
     """An emitter that serves its last ten ticks; it knows its replicas by their addresses."""
 
@@ -140,3 +154,20 @@ class Feed:
 
     def silence(self, on: bool) -> None:
         self.server.silent = on
+
+
+def total(ticks: list[Tick]) -> Counts:
+    cells = [cell for tick in ticks for cell in tick.cells if cell.requests]
+    places = {(cell.arm, cell.replica) for cell in cells}
+    return {
+        place: (sum(c.requests for c in cells if (c.arm, c.replica) == place), sum_bad(cells, place))
+        for place in places
+    }
+
+
+def sum_bad(cells: list[Cell], place: tuple[str, str]) -> int:
+    return sum(cell.bad for cell in cells if (cell.arm, cell.replica) == place)
+
+
+def said(ticks: list[Tick]) -> list[str]:
+    return [tick.missing for tick in ticks if tick.missing]
