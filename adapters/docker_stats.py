@@ -50,8 +50,9 @@ class DockerStats:
     def close(self) -> None:
         """End the streams; one that is silent just now ends with its next message."""
         self._leaving.set()
+        give_up = time.monotonic() + 2 * _AGAIN
         for thread in self._threads:
-            thread.join(timeout=2 * _AGAIN)
+            thread.join(timeout=max(0.0, give_up - time.monotonic()))
 
     def _listen(self) -> None:
         """Raises Unavailable when the engine does not answer."""

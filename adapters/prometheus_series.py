@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from adapters.http_json import JsonEndpoint
@@ -36,8 +37,9 @@ class PrometheusApi:
         """
         answer = self._endpoint.ask({"query": f"{selector}[{math.ceil(seconds)}s]"})
         said = answer if isinstance(answer, dict) else {}
-        if said.get("status") == "success" and said.get("data", {}).get("resultType") == "matrix":
-            return [Series(row["metric"], tuple(_numbers(row.get("values", ())))) for row in said["data"]["result"]]
+        with suppress(LookupError, TypeError, ValueError):  # of another form: it is told below
+            if said["status"] == "success" and said["data"]["resultType"] == "matrix":
+                return [Series(row["metric"], tuple(_numbers(row.get("values", ())))) for row in said["data"]["result"]]
         if said.get("errorType") in ("timeout", "canceled", "unavailable", "internal", "too_many_requests"):
             raise Unavailable(f"{self._url}: {what}: {said.get('error')}", "its own log says why")
         raise Invalid(

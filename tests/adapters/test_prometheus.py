@@ -2,6 +2,8 @@
 
 import pytest
 
+from domain.canary.bounds import bucket_above
+from domain.canary.join import join
 from domain.errors import Invalid
 from tests.adapters.scraped import RealPrometheus, Scrapes
 from tests.adapters.story import BEFORE, NEW, OLD, STORY, said, total
@@ -92,6 +94,28 @@ def test_what_prometheus_cannot_read_is_told_in_its_words() -> None:
         pass
     scrapes.server.stop()
     assert "plain series" in caught.value.hint
+
+
+@pytest.mark.parametrize("answer", [[], {}, {"status": "success"}, {"status": "success", "data": None}, "hello"])
+def test_what_is_not_prometheus_is_told_so(answer: object) -> None:
+    scrapes = Scrapes()
+    scrapes.server.answer = lambda _path, _given: (200, answer)
+    with pytest.raises(Invalid, match=r"not (Prometheus|JSON)"), scrapes.listen():
+        pass
+    scrapes.server.stop()
+
+
+@pytest.mark.real
+def test_the_real_one_tells_latency_levels_and_kpis(prometheus: RealPrometheus) -> None:
+    prometheus.say(BEFORE)
+    with prometheus.listen() as samples:
+        prometheus.say({NEW: (20, 3)})
+        ticks = []
+        while total(ticks) != {NEW: (20, 3)} and len(ticks) < 20:
+            ticks.append(samples.tick())
+    [new] = [cell for cell in join(0, ticks).cells if (cell.arm, cell.replica) == NEW]
+    assert new.histogram == {0: 17, bucket_above(5): 3}
+    assert (new.kpi, new.gauges) == ({"orders": 17}, {"memory": 1020.0})
 
 
 @pytest.mark.real
