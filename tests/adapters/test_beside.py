@@ -12,11 +12,13 @@ from docker import APIClient
 
 from adapters.docker_engine import Engine
 from adapters.docker_stats import DockerStats, levels
+from adapters.memory.clock import MemoryClock
 from adapters.memory.secrets import MemorySecrets
 from adapters.polling import Asking, Polling
 from adapters.sql_kpi import SqlKpi
 from deployments.embedded import base_image
 from domain.canary.roster import Roster
+from domain.canary.tick import Tick
 from domain.errors import Invalid, Unavailable
 from domain.release.route import Endpoint, Route
 from tests.adapters.shop import DSN, Shop, wait_until
@@ -83,6 +85,27 @@ def test_a_replica_without_statistics_is_named(monkeypatch: pytest.MonkeyPatch) 
     streams.over.set()
     stats.close()
     assert "no statistics of new-0 for 0 s" in said
+
+
+class Moody:
+    """A product that answers at every other question, beginning with the first."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def news(self, now: float) -> Tick:
+        self.asked += 1
+        if self.asked % 2 == 0:
+            raise Unavailable("in a mood")
+        return Tick(second=0)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def test_a_failure_is_told_every_second_until_there_is_an_answer() -> None:
+    with Polling(Asking(Moody(), every=2), clock=MemoryClock()) as samples:
+        assert [samples.tick().missing for _ in range(6)] == ["", "in a mood", "in a mood", "", "", "in a mood"]
 
 
 @pytest.mark.real

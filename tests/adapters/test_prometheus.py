@@ -26,6 +26,29 @@ def test_the_first_error_there_ever_was_counts(scrapes: Scrapes) -> None:
     assert total(ticks) == {NEW: (2, 2)}
 
 
+def test_a_scrape_between_two_questions_counts_at_the_next(scrapes: Scrapes) -> None:
+    answer = scrapes.server.answer
+
+    def late(path: str, given: dict[str, str]) -> tuple[int, object]:
+        if given["query"].startswith("http_seconds_bucket"):
+            scrapes.clock.sleep(0.1)
+            scrapes.scrape()
+        elif given["query"].startswith("up"):
+            scrapes.scrape()
+            scrapes.say({NEW: (20, 3)})
+        return answer(path, given)
+
+    scrapes.say(BEFORE)
+    with scrapes.listen() as samples:
+        scrapes.server.answer = late
+        first = samples.tick()
+        scrapes.server.answer = answer
+        second = samples.tick()
+    assert [cell.histogram for cell in first.cells] == [{}, {}]
+    assert total([second]) == {NEW: (20, 3)}
+    assert sum(second.cells[0].histogram.values()) == 20
+
+
 def test_a_replica_that_is_first_scraped_late_brings_no_history(scrapes: Scrapes) -> None:
     scrapes.down.add("10.0.0.2:8080")
     scrapes.say(BEFORE)
