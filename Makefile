@@ -11,7 +11,7 @@ setup:   ## make this machine ready: .venv, and what apt must bring (silent when
 check: setup  ## format, lint, types and every test that needs nothing outside Python
 	@ruff format --check --quiet . && ruff check --quiet . && mypy && $(PYTEST) -m "not real"
 test:    ## everything: what `check` does, and the tests against real products
-	@deployments/bootstrap.sh chromium && ruff format --check --quiet . && ruff check --quiet . && mypy && $(PYTEST)
+	@deployments/bootstrap.sh tests && ruff format --check --quiet . && ruff check --quiet . && mypy && $(PYTEST)
 up: setup  ## start the embedded stack in .interlock (again: start only what is missing)
 	@python -m deployments.stack up
 down: setup  ## stop exactly what `up` and `demo` started; data stays

@@ -6,10 +6,12 @@ from pathlib import Path
 
 from adapters.apprise import Apprise
 from adapters.docker import Docker
+from adapters.docker_engine import Engine
 from adapters.folder import Folder
 from adapters.git import Git
 from adapters.haproxy import HAProxy
 from adapters.http import HttpProbe
+from adapters.measured import Measured
 from adapters.notice_folder import NoticeFolder
 from adapters.postgres import Postgres
 from adapters.registry import OCIRegistry
@@ -83,6 +85,7 @@ def connect(service: str, house: House | None = None) -> Desk:
     house = house or open_house()
     settings, spec = house.settings, house.catalog.service(service)
     docker = Docker(settings.engine.host, settings.stack, house.secrets)
+    measured = Measured(spec, docker, Engine(settings.engine.host), house.secrets)
     ports = Ports(
         clock=SystemClock(),
         source=Git(_repository(spec, settings), settings.sources / ".mirrors"),
@@ -90,7 +93,9 @@ def connect(service: str, house: House | None = None) -> Desk:
         registry=OCIRegistry(settings.registry.url),
         workload=docker,
         probe=HttpProbe(),
-        router=HAProxy(settings.router.folder, settings.router.bind, spec.runtime.drain, spec.runtime.ready_within),
+        router=HAProxy(
+            settings.router.folder, settings.router.bind, spec.runtime.drain, spec.runtime.ready_within, measured
+        ),
         databases={
             name: Postgres(placement.database, house.secrets)
             for name, placement in spec.environments.items()

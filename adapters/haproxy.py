@@ -10,6 +10,7 @@ has nothing to take back but those.
 How an owner who lost his lease in the middle of this is kept from harm is told in haproxy_turn.
 """
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
@@ -22,21 +23,32 @@ from adapters.haproxy_turn import Turn
 from domain.environment.orphans import Belonging
 from domain.errors import Conflict, Invalid, ReleaseError
 from domain.ports import Samples
-from domain.release.route import Route
+from domain.release.route import Route, Slot
+
+Measured = Callable[[Route, Slot, AbstractContextManager[Samples]], AbstractContextManager[Samples]]
 
 
 class HAProxy:
     """A Router on one HAProxy (2.6 or later, master-worker mode) that runs on `folder/haproxy.cfg`.
 
     `bind` is the address users connect to; `drain` and `ready` are seconds: for the last requests of a leaving replica,
-    and for a joining replica to pass its health check. Several processes may use one folder at a time.
+    and for a joining replica to pass its health check. Several processes may use one folder at a time. `measured` puts
+    other sources of samples in the place of the log, or beside it.
     """
 
-    def __init__(self, folder: Path, bind: str = "127.0.0.1", drain: float = 10.0, ready: float = 30.0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        bind: str = "127.0.0.1",
+        drain: float = 10.0,
+        ready: float = 30.0,
+        measured: Measured | None = None,
+    ) -> None:
         self._folder = Folder(folder, bind)
         self._runtime = Runtime(self._folder.run)
         self._drain = drain
         self._ready = ready
+        self._measured = measured
 
     def apply(self, route: Route, token: int) -> None:
         """Make the router do this: newcomers join, then the share moves, then leavers drain and go.
@@ -79,10 +91,11 @@ class HAProxy:
         )
 
     def samples(self, route: Route, candidate: str) -> AbstractContextManager[Samples]:
-        """Listen to a route's log; Raises Unavailable when somebody else listens."""
+        """Listen to a route's log, and to what else is declared. Raises Unavailable when somebody else listens."""
         if candidate not in SLOTS:
             raise Invalid(f"{candidate!r} is not a slot of {route.name}", "say blue or green")
-        return LogStream(route, candidate)
+        log = LogStream(route, candidate)
+        return self._measured(route, candidate, log) if self._measured else log
 
     def belongings(self) -> tuple[Belonging, ...]:
         """List every route that was ever applied and not forgotten."""

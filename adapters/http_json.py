@@ -23,12 +23,13 @@ class JsonEndpoint:
     def ask(self, parameters: Mapping[str, str] | None = None) -> Any:
         """Send one GET; return the parsed answer, whatever its status says.
 
-        A POST form would be needed only for queries beyond some kilobytes. Raises Invalid when the answer is not JSON
-        or refuses us, Unavailable when there is none or the server failed.
+        Raises Invalid when the answer is not JSON or refuses us, Unavailable when there is none or the server failed.
         """
         headers = {"authorization": f"Bearer {self._secrets.resolve(self._token)}"} if self._token else {}
         try:
             answer = self._http.get(self._url, params=parameters, headers=headers)
+        except httpx.InvalidURL as error:
+            raise Invalid(f"{self._url}: {error}", "check the URL") from error
         except httpx.HTTPError as error:
             raise Unavailable(f"{self._url}: {error or type(error).__name__}", "does it listen?") from error
         if answer.status_code >= 500 or answer.status_code == 429:

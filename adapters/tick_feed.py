@@ -3,14 +3,13 @@
 from typing import Any
 
 from adapters.http_json import JsonEndpoint
+from domain.canary.bounds import Bounds
 from domain.canary.join import join
 from domain.canary.roster import Roster
 from domain.canary.tick import Cell, Tick
-from domain.canary.wire import Bounds, Succession, tick_from
+from domain.canary.wire import Succession, tick_from
 from domain.errors import Invalid
 from domain.ports import Secrets
-
-_SILENCE = 3.5  # seconds without anything new; a feed of one tick a second has then missed three
 
 
 class TickFeed:
@@ -21,7 +20,7 @@ class TickFeed:
     """
 
     def __init__(
-        self, url: str, secrets: Secrets, roster: Roster, token: str | None = None, silence: float = _SILENCE
+        self, url: str, secrets: Secrets, roster: Roster, token: str | None = None, silence: float = 4.0
     ) -> None:
         self._endpoint = JsonEndpoint(url, secrets, token)
         self._url = url

@@ -9,7 +9,8 @@ from config.read import did_you_mean
 from domain.environment.profile import Environment
 from domain.errors import Invalid
 from domain.policy.people import People
-from domain.release.service import Service
+from domain.release.measure import Measure, PrometheusSpec
+from domain.release.service import Placement, Service
 from domain.value import Value
 
 T = TypeVar("T")
@@ -79,6 +80,22 @@ def _services(catalog: Catalog, unread: frozenset[str]) -> Iterator[str]:
                 if place not in places:
                     hint = did_you_mean(place, places)
                     yield f"{file}: checks.{check}.environments.{index}: {name} has no such environment; {hint}"
+        for place, placement in places.items():
+            yield from (f"{file}: environments.{place}.measure.{said}" for said in _measures(placement))
+
+
+def _measures(placement: Placement) -> Iterator[str]:
+    """Check that every KPI has a database to be counted in, and that nothing is measured twice under one name."""
+    measure = placement.measure or Measure()
+    traffic = measure.traffic
+    if isinstance(traffic, PrometheusSpec):
+        for name in sorted(traffic.kpi.keys() & measure.kpi.keys()):
+            yield f"kpi.{name}: is counted by Prometheus, too; name one of them differently"
+        for name in sorted(traffic.gauges.keys() & {"cpu", "memory"} if measure.gauges else ()):
+            yield f"traffic.gauges.{name}: is a gauge of docker's, too; name it differently"
+    for name, kpi in measure.kpi.items():
+        if kpi.database is None and placement.database is None:
+            yield f"kpi.{name}.database: missing; this environment declares no database"
 
 
 def _order(folder: str, key: str, edges: Mapping[str, Sequence[str]], unread: frozenset[str]) -> Iterator[str]:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Make a Debian 12 machine ready: .venv from uv.lock, and by apt only what is missing. Needs python3 >= 3.11, git, make.
-# Usage: deployments/bootstrap.sh [chromium]   (chromium: for the tests that look at the Prefect pages)
+# Usage: deployments/bootstrap.sh [tests]   (tests: chromium to look at the Prefect pages, and a prometheus to ask)
 # Says what it does before it does it; says nothing, and is done at once, when nothing is missing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -26,7 +26,8 @@ missing_packages() {
   have docker-registry || echo docker-registry
   have ssh-keygen || echo openssh-client
   have dockerd || engine_answers || echo docker.io iptables
-  [ "${1:-}" != chromium ] || have chromium || echo chromium
+  [ "${1:-}" != tests ] || have chromium || echo chromium
+  [ "${1:-}" != tests ] || have prometheus || echo prometheus
   [ -x .venv/bin/python ] || [ -x .interlock/uv/bin/uv ] || python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv
 }
 
@@ -45,7 +46,7 @@ install() {
   export DEBIAN_FRONTEND=noninteractive
   { apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@"; } >"$log" 2>&1 </dev/null ||
     fail "apt-get failed: $(tail -n 3 "$log")" "the whole log is in $log"
-  [ ! -d /run/systemd/system ] || for name in haproxy docker-registry; do
+  [ ! -d /run/systemd/system ] || for name in haproxy docker-registry prometheus; do
     case " $* " in *" $name "*) systemctl disable --now --quiet "$name" ;; esac
   done
 }

@@ -1,7 +1,7 @@
 """Who is who on a route: what measurements call an arm or a replica, and what we call it."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from domain.canary.tick import Arm
 from domain.release.artifact import Replica
@@ -21,8 +21,11 @@ class Roster:
         arms: dict[str, set[Arm]] = defaultdict(set)
         places: dict[str, set[Place]] = defaultdict(set)
         containers = {replica.name: replica for replica in running}
+        self._about: dict[Arm, dict[str, str]] = {}
         for slot in ("blue", "green"):
             arm = route.arm(slot, candidate)
+            ours = [containers[end.name] for end in route.endpoints(slot) if end.name in containers]
+            self._about[arm] = {"slot": slot, **_alike(ours)}
             for word in (slot, arm, "canary" if arm == "candidate" else "baseline"):
                 arms[word].add(arm)
             for endpoint in route.endpoints(slot):
@@ -36,6 +39,15 @@ class Roster:
                         places[word].add((arm, endpoint.name))
         self._arms = {word: meant.pop() for word, meant in arms.items() if len(meant) == 1}
         self._places = {word: meant.pop() for word, meant in places.items() if len(meant) == 1}
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """List who is on the route."""
+        return tuple(sorted(set(self._places.values())))
+
+    def about(self, arm: Arm) -> Mapping[str, str]:
+        """Tell an arm's slot and, as far as its replicas agree, version and release."""
+        return self._about[arm]
 
     def arm(self, said: str) -> Arm | None:
         """Tell which arm a word means; None when it means none, or both."""
@@ -54,6 +66,7 @@ class Roster:
             return known
         return (meant, replica or "") if meant and not known else None
 
-    def words(self) -> str:
-        """List what is recognised, for messages."""
-        return ", ".join(sorted({*self._arms, *(name for _, name in self._places.values())}))
+
+def _alike(replicas: Sequence[Replica]) -> dict[str, str]:
+    said = {"version": {r.version for r in replicas}, "release": {r.release for r in replicas}}
+    return {what: words.pop() for what, words in said.items() if len(words) == 1}

@@ -11,12 +11,11 @@ keys but `requests` may be left out. "canary" is our candidate and "baseline" ou
 This is read ten thousand times a second, so the checks are written by hand: what passes them is a valid Tick.
 """
 
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterator, Set
 from typing import Any, TypeVar
 
-import numpy as np
-
-from domain.canary.tick import BOUNDARIES, Arm, Cell, Tick
+from domain.canary.bounds import Bounds, NewBound, is_bound
+from domain.canary.tick import Arm, Cell, Tick
 from domain.errors import Invalid
 
 ARMS: dict[str, Arm] = {"canary": "candidate", "baseline": "stable"}
@@ -27,37 +26,7 @@ _put = object.__setattr__  # past the freeze
 M = TypeVar("M", Tick, Cell)
 _MOST = 10**12  # of anything in one look; more is a mistake, and would one day overflow a sum
 _LATEST = 1e11  # seconds; a `t` in milliseconds since 1970 is beyond it
-_BOUNDS = 1000  # different ones; our own scale has 289
-
-
-class _NewBound(Exception):
-    """A bound that is good and was never seen before."""
-
-
-class Bounds(dict[float | None, int]):
-    """The upper bounds (ms) that one emitter has used so far, and the bucket of ours that each one's counts go to.
-
-    An observation in (lower, upper] goes to our first bucket above *lower*, in both arms: it may count as slow only
-    when it certainly is. The lower bound is the greatest one known below the upper, so that an emitter may leave out
-    empty buckets. Bounds finer than ours, or outside 100 µs … 100 s, lose their resolution and nothing else.
-    """
-
-    def __init__(self, known: Iterable[float] = ()) -> None:
-        super().__init__({None: 0})
-        self.learn(known)
-
-    def learn(self, bounds: Iterable[float]) -> None:
-        """Add bounds. Raises Invalid when there come to be more than a histogram of fixed buckets has."""
-        known = sorted({bound for bound in (*self, *bounds) if bound is not None})
-        if len(known) > _BOUNDS:
-            raise Invalid(f"latency_ms: more than {_BOUNDS} different bounds", "count into buckets that stay the same")
-        self.update(zip((*known, None), (0, *map(bucket_above, known)), strict=True))
-
-    def __missing__(self, bound: Any) -> int:
-        """Tell a bound that is new from one that is none."""
-        if not _bound(bound):
-            raise ValueError(bound)
-        raise _NewBound
+_LONGEST_GAP = 1000  # numbers skipped that are still expected
 
 
 class Succession:
@@ -95,14 +64,9 @@ class Succession:
     def _skip(self, skipped: range) -> str:
         if not skipped:
             return ""
-        self._owed.update(skipped[-_BOUNDS:])
+        self._owed.update(skipped[-_LONGEST_GAP:])
         which = f"tick {skipped[0]}" if len(skipped) == 1 else f"ticks {skipped[0]} to {skipped[-1]}"
         return f"{which} did not come"
-
-
-def bucket_above(milliseconds: float) -> int:
-    """Find the first bucket of ours that holds latencies above a bound; a hair's breadth of rounding is forgiven."""
-    return int(np.searchsorted(BOUNDARIES, milliseconds * 1000 * (1 + 1e-9), side="right"))
 
 
 def tick_from(plain: Any, bounds: Bounds | None = None) -> Tick:
@@ -113,7 +77,7 @@ def tick_from(plain: Any, bounds: Bounds | None = None) -> Tick:
     bounds = Bounds() if bounds is None else bounds
     try:
         return _tick(plain, bounds)
-    except _NewBound:  # learnt from the whole object before any of it is placed, so that both arms are read alike
+    except NewBound:  # learnt from the whole object before any of it is placed, so that both arms are read alike
         bounds.learn(_bounds_in(plain))
         return _tick(plain, bounds)
 
@@ -202,10 +166,6 @@ def _whole(value: Any) -> bool:
     return type(value) is int and 0 <= value <= _MOST  # bool is another type, and not meant
 
 
-def _bound(value: Any) -> bool:
-    return type(value) in (int, float) and 0 < value < _LATEST
-
-
 def _level(value: Any) -> bool:
     return type(value) in (int, float) and -1e300 < value < 1e300  # neither infinite nor NaN
 
@@ -223,5 +183,5 @@ def _bounds_in(plain: Any) -> Iterator[float]:
             pairs = cell.get("latency_ms") if type(cell) is dict else None
             for pair in pairs if type(pairs) is list else ():
                 upper: Any = pair[0] if type(pair) is list and pair else None
-                if _bound(upper):
+                if is_bound(upper):
                     yield upper

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from domain.canary.criteria import Criteria
+from domain.release.measure import Measure
 from domain.value import Name, Seconds, Value
 
 
@@ -96,6 +97,7 @@ class Placement(Value):
     port: int = Field(ge=1024, le=55535, description="where users reach it through the router")
     config: dict[str, str] = Field(default_factory=dict, description="values; secrets as secret://… references")
     database: str | None = Field(default=None, description="secret reference to the migrator's connection string")
+    measure: Measure | None = Field(default=None, description="none: by the router's log alone")
 
 
 class Service(Value):

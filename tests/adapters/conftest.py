@@ -1,4 +1,4 @@
-"""A PostgreSQL for the tests of databases."""
+"""A PostgreSQL for the tests of databases, and sources of measurements for those of ticks."""
 
 import socket
 import tempfile
@@ -11,7 +11,10 @@ import pytest
 from adapters.memory.database import MemoryDatabase
 from deployments.embedded import postgres
 from domain.ports import Database
+from tests.adapters.clouded import Clouded
+from tests.adapters.scraped import RealPrometheus, Scrapes
 from tests.adapters.shop import Shop
+from tests.adapters.story import Enriched, Feed, Memory
 
 
 @pytest.fixture(scope="module")
@@ -46,3 +49,39 @@ def subject(request: pytest.FixtureRequest) -> tuple[Database, Any]:
         return memory, memory.execute
     shop = request.getfixturevalue("shop")
     return shop.database, shop.execute
+
+
+@pytest.fixture
+def memory() -> Memory:
+    return Memory()
+
+
+@pytest.fixture
+def enriched() -> Enriched:
+    return Enriched()
+
+
+@pytest.fixture
+def feed() -> Iterator[Feed]:
+    feed = Feed()
+    yield feed
+    feed.server.stop()
+
+
+@pytest.fixture
+def scrapes() -> Iterator[Scrapes]:
+    scrapes = Scrapes()
+    yield scrapes
+    scrapes.server.stop()
+
+
+@pytest.fixture
+def clouded() -> Clouded:
+    return Clouded()
+
+
+@pytest.fixture
+def prometheus(tmp_path: Path, free_port: int) -> Iterator[RealPrometheus]:
+    real = RealPrometheus(tmp_path, free_port)
+    yield real
+    real.stop()

@@ -120,6 +120,37 @@ def test_a_contradiction_is_named_with_file_and_path(given: Given, file: str, te
     assert problems(given({file: text})) == [f"{file}: {problem}"]
 
 
+PROMETHEUS = "kind: prometheus, url: http://x, requests: r, bad: b"
+
+
+@pytest.mark.parametrize(
+    ("measure", "problem"),
+    [
+        ("kpi: {o: {query: x}}", "kpi.o.database: missing; this environment declares no database"),
+        ("traffic: {kind: promethus}", "traffic.kind: unknown; did you mean 'prometheus'?"),
+        ("traffic: {kind: ticks, url: ftp://x}", "traffic.url: should be a URL that starts with http:// or https://"),
+        (
+            "traffic: {kind: ticks, url: http://x, token: hunter2}",
+            "traffic.token: should be a secret://… reference, never a value",
+        ),
+        (
+            f"traffic: {{{PROMETHEUS}, gauges: {{cpu: g}}}}, gauges: docker",
+            "traffic.gauges.cpu: is a gauge of docker's, too; name it differently",
+        ),
+        (
+            f"traffic: {{{PROMETHEUS}, kpi: {{o: c}}}}, kpi: {{o: {{query: x, database: secret://env/D}}}}",
+            "kpi.o: is counted by Prometheus, too; name one of them differently",
+        ),
+        ("gauges: podman", "gauges: unknown; known: docker"),
+    ],
+)
+def test_a_source_of_measurements_that_cannot_be_meant_is_named(given: Given, measure: str, problem: str) -> None:
+    text = shop(environments=f"{{staging: {{port: 8081, measure: {{{measure}}}}}, production: {{port: 8080}}}}")
+    assert problems(given({"services/shop.yaml": text})) == [
+        f"services/shop.yaml: environments.staging.measure.{problem}"
+    ]
+
+
 def test_problems_of_all_files_come_at_once(given: Given) -> None:
     found = problems(
         given(

@@ -9,13 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.canary.bounds import Bounds, bucket_above, misfits
 from domain.canary.join import join
-from domain.canary.roster import Roster
 from domain.canary.tick import BOUNDARIES, Cell, Tick
-from domain.canary.wire import Bounds, Succession, bucket_above, tick_from
+from domain.canary.wire import Succession, tick_from
 from domain.errors import Invalid
-from domain.release.artifact import Replica
-from domain.release.route import Endpoint, Route
 
 EXAMPLE = {
     "t": 12.0,
@@ -176,6 +174,20 @@ def test_bounds_that_never_repeat_are_no_histogram() -> None:
         tick_from(latency([1.5, 1]), bounds)
 
 
+@pytest.mark.parametrize(
+    ("bounds", "said"),
+    [
+        ([5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000], []),  # what Prometheus' clients start with
+        ([0.1, 100_000], []),
+        ([0.05, 1], ["the bound 0.05 ms is outside of 0.1 ms … 100000 ms"]),
+        ([1, 200_000], ["the bound 200000 ms is outside of 0.1 ms … 100000 ms"]),
+        ([10, 10.1, 20], ["the bounds 10 ms and 10.1 ms are in the same bucket of ours"]),
+    ],
+)
+def test_bounds_that_our_scale_cannot_hold_are_named(bounds: list[float], said: list[str]) -> None:
+    assert misfits(bounds) == said
+
+
 def test_each_tick_counts_once_and_a_gap_is_noticed() -> None:
     told = Succession()
     said = [told.admit(seq, None) for seq in (17, 17, 18, 21, 19, 19, 20, 22)]
@@ -200,37 +212,3 @@ def test_looks_are_added_up_replica_by_replica() -> None:
     assert canary.histogram == {bucket: 2 * count for bucket, count in parts[0].cells[0].histogram.items()}
     assert baseline.requests == 480
     assert join(7, parts).missing == "tick 3 did not come"
-
-
-def running(name: str, version: str) -> Replica:
-    return Replica.model_validate(
-        {"id": f"{name}{'0' * 60}", "name": name, "address": "10.0.0.9", "port": 8080, "image": f"sha256:{'0' * 64}"}
-        | {"service": "shop", "environment": "test", "release": f"r-{version}", "version": version}
-        | {"slot": "blue" if name == "old-0" else "green", "token": 1}
-    )
-
-
-@pytest.mark.parametrize(
-    ("arm", "replica", "place"),
-    [
-        ("green", None, ("candidate", "")),
-        ("baseline", "web-7", ("stable", "web-7")),
-        ("2.0", "10.0.0.2:8080", ("candidate", "new-0")),
-        ("r-1.0", None, ("stable", "")),
-        (None, "10.0.0.1", ("stable", "old-0")),
-        (None, "new-000000000", None),
-        (None, "new-00000000"[:12], ("candidate", "new-0")),
-        ("blue", "new-0", None),
-        ("purple", "new-0", None),
-        (None, None, None),
-    ],
-)
-def test_a_measurement_goes_to_the_arm_and_replica_it_names(
-    arm: str | None, replica: str | None, place: tuple[str, str] | None
-) -> None:
-    old, new = (Endpoint(name=f"{age}-0", address=f"10.0.0.{i}", port=8080) for i, age in ((1, "old"), (2, "new")))
-    route = Route(name="shop-test", port=8080, blue=(old,), green=(new,))
-    known = Roster(route, "green", [running("old-0", "1.0"), running("new-0", "2.0"), running("gone-0", "0.9")])
-    assert known.place(arm, replica) == place
-    same = Roster(route, "green", [running("old-0", "1.0"), running("new-0", "1.0")])
-    assert same.arm("1.0") is None

@@ -5,13 +5,16 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Protocol
+from types import SimpleNamespace
+from typing import Any, Protocol, cast
 from urllib.parse import parse_qs, urlsplit
 
+from adapters.docker_engine import Engine
+from adapters.docker_stats import DockerStats
 from adapters.memory.clock import MemoryClock
 from adapters.memory.router import MemoryRouter
 from adapters.memory.secrets import MemorySecrets
-from adapters.polling import Polling
+from adapters.polling import Asking, Polling
 from adapters.tick_feed import TickFeed
 from domain.canary.join import join
 from domain.canary.roster import Roster
@@ -21,6 +24,9 @@ from domain.release.route import Endpoint, Route
 
 OLD, NEW = ("stable", "old-0"), ("candidate", "new-0")
 Counts = Mapping[tuple[str, str], tuple[int, int]]  # (arm, replica) → requests, bad ones among them
+BEFORE: Counts = {OLD: (500, 50), NEW: (500, 50)}
+STORY: list[Counts] = [{OLD: (90, 1), NEW: (10, 0)}, {OLD: (80, 0)}, {NEW: (20, 3)}]
+WHOLE: Counts = {OLD: (170, 1), NEW: (30, 3)}
 ROUTE = Route(
     name="shop-test",
     port=8080,
@@ -47,7 +53,7 @@ class Stage(Protocol):
 
 
 class Json(ThreadingHTTPServer):
-    """Answers every GET with what `answer(path, parameters)` gives: status and object."""
+    """Answers every GET with what `answer(path, parameters)` gives: status and object; text goes out as it is."""
 
     daemon_threads = True
 
@@ -72,7 +78,7 @@ class _Gets(BaseHTTPRequestHandler):
         where = urlsplit(self.path)
         given = {key: values[0] for key, values in parse_qs(where.query).items()}
         status, plain = (503, None) if self.server.silent else self.server.answer(where.path, given)
-        body = json.dumps(plain).encode()
+        body = (plain if isinstance(plain, str) else json.dumps(plain)).encode()
         self.send_response(status)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
@@ -110,6 +116,14 @@ def cell(place: tuple[str, str], requests: int, bad: int = 0) -> Cell:
     return Cell(arm=arm, replica=place[1], requests=requests, bad=bad)
 
 
+class Enriched(Memory):
+    """The twin with Docker's gauges beside it, from an engine that has no containers."""
+
+    def listen(self) -> Polling:
+        engine = cast(Engine, SimpleNamespace(api=SimpleNamespace(stats=lambda *_, **__: iter(()))))
+        return Polling(Asking(DockerStats(engine, ROSTER)), samples=super().listen())
+
+
 class Feed:
     """An emitter that serves its last ten ticks; it knows its replicas by their addresses."""
 
@@ -121,7 +135,7 @@ class Feed:
 
     def listen(self) -> Polling:
         poll = TickFeed(f"{self.server.url}/ticks", MemorySecrets({"secret://env/T": "s3cret"}), ROSTER, **self.more)
-        return Polling(poll, clock=self.clock)
+        return Polling(Asking(poll), clock=self.clock)
 
     def say(self, counts: Counts) -> None:
         words = {OLD: ("baseline", "10.0.0.1:8080"), NEW: ("canary", "10.0.0.2:8080")}
@@ -140,3 +154,20 @@ class Feed:
 
     def silence(self, on: bool) -> None:
         self.server.silent = on
+
+
+def total(ticks: list[Tick]) -> Counts:
+    cells = [cell for tick in ticks for cell in tick.cells if cell.requests]
+    places = {(cell.arm, cell.replica) for cell in cells}
+    return {
+        place: (sum(c.requests for c in cells if (c.arm, c.replica) == place), sum_bad(cells, place))
+        for place in places
+    }
+
+
+def sum_bad(cells: list[Cell], place: tuple[str, str]) -> int:
+    return sum(cell.bad for cell in cells if (cell.arm, cell.replica) == place)
+
+
+def said(ticks: list[Tick]) -> list[str]:
+    return [tick.missing for tick in ticks if tick.missing]
