@@ -34,6 +34,7 @@ WORDS: Mapping[str, Word] = {
     "status": Word("status", _LOOK, "Show what serves where, what is under way, and who must act"),
     "explain": Word("explain", _LOOK, "Tell what happened to a release, and why"),
     "remark": Word("remark", _LOOK, "Say something about a release, such as why it was cancelled"),
+    "judge": Word("judge", _LOOK, "Judge a canary from a stream of ticks: no server, no ledger, any deployer"),
     "environments": Word("environments", _LOOK, "Compare the environments: size, strictness, who approves"),
     "env": Word("environments", _LOOK, "The same as `environments`", hidden=True),
     "config": Word("config", _TEND, "Check, show and describe the configuration"),

@@ -14,6 +14,7 @@ from domain.canary.harm import Counts, Slow
 
 _FADE = 0.999  # per look: the stable error rate of about the last quarter of an hour
 _ROOM = np.array([1.0, 0.9, 0.75, 0.5, 0.25])  # of the budget, unused: what health may look like
+_ENOUGH = 200.0  # stable requests, after which a quantile that none exceeded is out of sight
 _LEAST = 0.1  # of the stable rate: a smaller budget cannot be told from noise, and is never ruled out
 
 
@@ -35,6 +36,7 @@ class Health:
         self._budget = budget
         self._mixture = Mixture((*shape, 1 + quantiles), len(_ROOM), late=False)
         self._stable: Floats = np.zeros((2, *shape))
+        self._above, self._beside = np.zeros((*shape, 1 + quantiles)), np.zeros(shape)
 
     @property
     def errors(self) -> Floats:
@@ -46,9 +48,11 @@ class Health:
     def latency(self) -> Floats:
         """The evidence that neither half of the requests nor the slow tenth are slower than tolerated.
 
-        The slowest hundredth would take ten times as long to clear; harm there is watched for all the same.
+        The slowest hundredth would take ten times as long to clear; harm there is watched for all the same. A quantile
+        in the slowest bucket of a coarse source can neither be cleared nor exceeded, and is left out.
         """
-        latency: Floats = self._mixture.peak[..., 1:3].min(axis=-1)
+        hidden = (self._above[..., 1:3] == 0) & (self._beside >= _ENOUGH)[..., None]
+        latency: Floats = np.where(hidden, np.inf, self._mixture.peak[..., 1:3]).min(axis=-1)
         return latency
 
     def look(self, counts: Counts, slow: Slow | None = None) -> None:
@@ -57,6 +61,8 @@ class Health:
         told = np.zeros((*self._mixture.value.shape, len(_ROOM)))
         told[..., 0, :] = self._weigh(requests, bad)
         if slow is not None:
+            self._above[..., 1:] += slow.stable_slow
+            self._beside = self._beside + slow.stable_requests
             stable = slow.stable_requests[..., None], slow.stable_slow
             told[..., 1:, :] = eprocess.exceedance(
                 eprocess.FASTER, slow.requests[..., :1], slow.slow[..., 0, :], *stable

@@ -22,11 +22,20 @@ class Reference:
 
     @property
     def thresholds(self) -> list[int] | None:
-        """Give the buckets above which a request is slow, one per quantile; None: too little was seen."""
+        """Give the buckets above which a request is slow, one per quantile; None: too little was seen.
+
+        Each is the last empty one before the next that is filled: nothing lies between, and a margin on top of it then
+        reaches over the whole of a coarse source's bucket. So a margin finer than the source can tell means its next.
+        """
         total = self._seen.sum()
         if total < _ENOUGH:
             return None
-        return [int(it) for it in np.searchsorted(np.cumsum(self._seen), QUANTILES * total)]
+        places, filled = np.searchsorted(np.cumsum(self._seen), QUANTILES * total), np.flatnonzero(self._seen)
+        following = np.searchsorted(filled, places, side="right")
+        return [
+            int(filled[after]) - 1 if after < len(filled) else int(place)
+            for place, after in zip(places, following, strict=True)
+        ]
 
     def add(self, histograms: list[Mapping[int, int]]) -> None:
         """Take one look's latencies in, after it was judged by the earlier ones."""

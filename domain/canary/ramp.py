@@ -1,0 +1,133 @@
+"""A whole rollout as a pure fold over ticks: share after share, until it is promoted, goes back, or needs a person."""
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from domain.canary.calibration import Spread
+from domain.canary.criteria import Criteria
+from domain.canary.judge import Judge
+from domain.canary.tick import Tick
+from domain.canary.verdict import Verdict
+from domain.value import Seconds, Value
+
+Action = Literal["continue", "advance", "promote", "rollback", "drain", "hold"]
+FINAL: frozenset[Action] = frozenset({"promote", "rollback"})
+_WHOLE = 10_000  # basis points
+
+
+class Course(Value):
+    """Which shares of traffic a candidate is given, how long each may take, and what is asked of it."""
+
+    steps: tuple[int, ...] = Field(
+        default=(1_000, 5_000, 10_000), description="shares in basis points, rising to 10000; (10000,) is blue-green"
+    )
+    at_least: Seconds = Field(default=0.0, ge=0, description="shortest time at one share")
+    at_most: Seconds = Field(default=1800.0, gt=0, description="longest time at one share; then somebody must look")
+    bake: Seconds = Field(default=900.0, ge=0, description="how long the candidate is watched with all traffic")
+    failures: int | None = Field(
+        default=None,
+        ge=1,
+        description="failed requests the release may cost beyond the stable version's rate; then back",
+    )
+    criteria: Criteria = Criteria()
+
+    @model_validator(mode="after")
+    def _rises(self) -> "Course":
+        if (
+            not self.steps
+            or self.steps[-1] != _WHOLE
+            or self.steps[0] < 1
+            or list(self.steps) != sorted(set(self.steps))
+        ):
+            raise ValueError("steps must rise strictly and end at 10000, such as [1000, 5000, 10000]")
+        return self
+
+
+class Ruling(Value):
+    """What to do now: an action, the share of traffic that the candidate has after it, and the verdict behind it."""
+
+    action: Action
+    share: int
+    verdict: Verdict
+
+
+class Ramp:
+    """Where a rollout is. Time is the ticks' own: the same ticks give the same rulings, whenever they are read."""
+
+    def __init__(self, course: Course, spread: Spread | None = None) -> None:
+        self._course = course
+        self._judge = Judge(course.criteria, spread)
+        self._step, self._since, self._last = 0, -1, -1
+        self._ended: Ruling | None = None
+        self._counts = [0, 0, 0, 0]  # of all looks: candidate's requests and bad ones, the stable version's
+        self._enter(0)
+
+    @property
+    def share(self) -> int:
+        """Tell the candidate's share of traffic, in basis points."""
+        return self._course.steps[self._step]
+
+    def look(self, tick: Tick) -> Ruling:
+        """Take one tick in and rule; a rollout that has ended stays ended."""
+        if self._ended:
+            return self._ended
+        self._since = tick.second if self._since < 0 else self._since
+        self._counts = [
+            seen + more
+            for seen, more in zip(self._counts, (*tick.total("candidate"), *tick.total("stable")), strict=True)
+        ]
+        ruling = self._rule(self._judge.look(tick), tick.second + 1 - self._since)
+        if ruling.action in FINAL:
+            self._ended = ruling
+        return ruling
+
+    def _rule(self, verdict: Verdict, waited: int) -> Ruling:
+        course, baking = self._course, self.share == _WHOLE
+        if verdict.decision == "roll back" or (verdict := self._too_dear(verdict)).decision == "roll back":
+            return Ruling(action="rollback", share=0, verdict=verdict)
+        if verdict.decision in ("drain", "hold"):
+            return Ruling(action=verdict.decision, share=self.share, verdict=verdict)
+        if baking and waited >= course.bake:
+            return Ruling(action="promote" if self._counts[0] else "hold", share=self.share, verdict=verdict)
+        if verdict.decision == "promote" and waited >= course.at_least and not baking:
+            self._enter(self._step + 1)
+            return Ruling(action="advance", share=self.share, verdict=verdict)
+        if waited >= course.at_most and not baking:
+            return Ruling(action="hold", share=self.share, verdict=verdict)
+        return Ruling(action="continue", share=self.share, verdict=verdict)
+
+    def _enter(self, step: int) -> None:
+        steps = self._course.steps
+        self._step, self._since = step, -1
+        self._judge.enter(steps[step], steps[min(step + 1, len(steps) - 1)])
+
+    def _too_dear(self, verdict: Verdict) -> Verdict:
+        """Go back when more requests failed than the release may cost, however weak the evidence is."""
+        budget, (requests, bad, others, failed) = self._course.failures, self._counts
+        excess = bad - requests * (failed / others if others else 0.0)
+        if budget is None or excess < budget:
+            return verdict
+        reason = (
+            f"{excess:.0f} requests failed beyond the stable version's rate, {budget} are what this release may cost"
+        )
+        return verdict.model_copy(update={"decision": "roll back", "reasons": (reason, *verdict.reasons)})
+
+
+def plain(t: float, ruling: Ruling) -> dict[str, Any]:
+    """Put a ruling into the shape that `interlock judge` writes, one object a line."""
+    verdict = ruling.verdict
+    return {
+        "t": t,
+        "action": ruling.action,
+        "host": verdict.host or None,
+        "share_bp": ruling.share,
+        "reasons": list(verdict.reasons),
+        "evidence": {
+            **verdict.numbers,
+            **{
+                it.metric: {k: v for k, v in it.__dict__.items() if k != "metric" and v is not None}
+                for it in verdict.findings
+            },
+        },
+    }
