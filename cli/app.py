@@ -33,6 +33,7 @@ WORDS: Mapping[str, Word] = {
     "reconcile": Word("reconcile", _RELEASE, "Hold the ledger against the world, and bring the world back"),
     "status": Word("status", _LOOK, "Show what serves where, what is under way, and who must act"),
     "explain": Word("explain", _LOOK, "Tell what happened to a release, and why"),
+    "replay": Word("replay", _LOOK, "Reproduce the judge's verdicts from what it saw, or try another policy"),
     "remark": Word("remark", _LOOK, "Say something about a release, such as why it was cancelled"),
     "judge": Word("judge", _LOOK, "Judge a canary from a stream of ticks: no server, no ledger, any deployer"),
     "environments": Word("environments", _LOOK, "Compare the environments: size, strictness, who approves"),

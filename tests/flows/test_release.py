@@ -4,9 +4,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from domain.canary.replay import replay
 from domain.canary.tick import Cell, Tick
 from domain.errors import Conflict, Refused, Rejected, ReleaseError
 from domain.facts import Done
+from domain.release.recall import plan_of
 from domain.release.route import Route
 from flows.release import release
 from flows.rollback import rollback
@@ -68,6 +70,25 @@ def test_a_good_change_ramps_is_judged_bakes_and_replaces_the_old_version(opened
     assert [(fact.share, fact.verdict.decision) for fact in judged] == [  # type: ignore[union-attr]  # by kind
         (1000, "promote"), (5000, "promote"), (10_000, "promote"),
     ]  # fmt: skip
+
+
+def test_every_verdict_is_reproduced_bit_for_bit_and_another_policy_is_told_apart(opened: "World") -> None:
+    go("v1.1.0")
+    opened.router.traffic = visits(p_candidate=0.1)
+    with pytest.raises(Rejected):
+        go("v1.2.0")
+    seen = opened.desk.journal.entries(service="shop", kinds=("looked", "judged"))
+    opened_ones = opened.desk.journal.entries(service="shop", kinds=("planned",))
+    for release in dict.fromkeys(entry.release for entry in seen):
+        plan = plan_of(entry for entry in opened_ones if entry.release == release)
+        assert plan
+        told = replay(seen, release, plan.criteria)
+        assert told
+        assert all(one.same for one in told)
+    stricter = plan.criteria.model_copy(update={"alpha": 1e-9})
+    [other] = replay(seen, release, stricter)
+    assert (other.recorded.decision, other.same) == ("roll back", False)
+    assert other.decided is None
 
 
 def test_a_bad_canary_goes_back_at_a_tenth_of_the_traffic(opened: "World") -> None:
