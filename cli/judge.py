@@ -20,7 +20,7 @@ from domain.errors import Invalid
 app = typer.Typer(add_completion=False)
 
 
-@app.command(epilog="Example: `my-metrics | interlock judge --plan plan.yaml --ticks - | my-deployer`")
+@app.command(epilog="Example: `interlock judge --plan plan.yaml --ticks ticks.jsonl`")
 def judge(
     plan: Annotated[
         Path | None,

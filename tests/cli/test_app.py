@@ -50,7 +50,8 @@ def test_the_page_of_commands_is_as_the_help_says() -> None:
 def test_usage_errors_exit_2(run: Run) -> None:
     for words in (("plam", "shop"), ("plan",), ("plan", "shop", "--nope"), ("lease", "nope")):
         assert run(*words).exit_code == 2
-    assert "Did you mean 'plan'?" in run("plam").stderr
+    assert "Did you mean" in run("plam").stderr
+    assert "'plan'" in run("plam").stderr
 
 
 def test_the_unexpected_is_one_line_unless_a_developer_asks(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

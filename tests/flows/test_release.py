@@ -73,20 +73,19 @@ def test_a_good_change_ramps_is_judged_bakes_and_replaces_the_old_version(opened
 
 
 def test_every_verdict_is_reproduced_bit_for_bit_and_another_policy_is_told_apart(opened: "World") -> None:
-    go("v1.1.0")
     opened.router.traffic = visits(p_candidate=0.1)
     with pytest.raises(Rejected):
-        go("v1.2.0")
+        go("v1.1.0")
     seen = opened.desk.journal.entries(service="shop", kinds=("looked", "judged"))
     opened_ones = opened.desk.journal.entries(service="shop", kinds=("planned",))
-    for release in dict.fromkeys(entry.release for entry in seen):
-        plan = plan_of(entry for entry in opened_ones if entry.release == release)
+    for name in dict.fromkeys(entry.release for entry in seen):
+        plan = plan_of(entry for entry in opened_ones if entry.release == name)
         assert plan
-        told = replay(seen, release, plan.criteria)
+        told = replay(seen, name, plan.criteria)
         assert told
         assert all(one.same for one in told)
     stricter = plan.criteria.model_copy(update={"alpha": 1e-9})
-    [other] = replay(seen, release, stricter)
+    [other] = replay(seen, name, stricter)
     assert (other.recorded.decision, other.same) == ("roll back", False)
     assert other.decided is None
 
