@@ -6,12 +6,15 @@ A judge of our own is one more line, in `WITH_LATENCY` if it reads latency: anyt
 from collections.abc import Mapping
 
 from bench.canary.measure import Make
+from bench.canary.ours import Ours, floored
 from bench.canary.rivals.argo import Argo
 from bench.canary.rivals.flagger import Flagger, FlaggerWithLatency
 from bench.canary.rivals.kayenta import CONFIDENCE_98, Kayenta, KayentaOfThree
 from bench.canary.rivals.ztest import ONE_PERCENT, ZTest
 from bench.canary.scenario import Scenario
 from bench.canary.tune import MakeScored
+from domain.canary.calibration import DEFAULT_ERRORS
+from domain.canary.criteria import Criteria
 
 
 def allowed(scenario: Scenario) -> float:
@@ -23,6 +26,10 @@ def allowed(scenario: Scenario) -> float:
 
 
 ENTRANTS: Mapping[str, Make] = {
+    "Interlock": lambda scenario, runs: Ours(runs, Criteria(error_floor=floored(scenario.errors))),
+    "Interlock, default spread": lambda scenario, runs: Ours(
+        runs, Criteria(error_floor=floored(scenario.errors)), spread=DEFAULT_ERRORS
+    ),
     "z at every look": lambda _, runs: ZTest(runs, ONE_PERCENT),
     "Kayenta": lambda _, runs: Kayenta(runs, CONFIDENCE_98),
     "Kayenta, each 5 min": lambda _, runs: Kayenta(runs, CONFIDENCE_98, step=60, every=300),

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from domain.canary.eprocess import Floats
 from domain.canary.tick import BOUNDARIES, Arm, Cell, Tick
 from domain.value import Value
 
@@ -83,11 +84,18 @@ def _between_rates(blocks: list[list[list[Cell]]]) -> float:
     for block in blocks:
         requests = np.array([sum(cell.requests for cell in cells) for cells in block], dtype=np.float64)
         bad = np.array([sum(cell.bad for cell in cells) for cells in block], dtype=np.float64)
-        expected = requests * bad.sum() / requests.sum()
-        if bad.sum() > 0:
-            more = ((bad - expected) ** 2).sum() / (len(block) - 1) - expected.mean()
-            told.append(more / expected.mean() ** 2)
+        if bad.any():
+            told.append(float(excess(requests, bad)))
     return math.sqrt(max(0.0, float(np.mean(told)))) if told else 0.0
+
+
+def excess(requests: Floats, bad: Floats) -> Floats:
+    """Estimate the variance of log error rates between replicas, (..., H), beyond Poisson's; it may be negative."""
+    rate = bad.sum(axis=-1, keepdims=True) / np.maximum(requests.sum(axis=-1, keepdims=True), 1.0)
+    expected = requests * rate
+    mean = np.maximum(expected.mean(axis=-1), 1e-12)
+    variance: Floats = (((bad - expected) ** 2).sum(axis=-1) / (bad.shape[-1] - 1) - mean) / mean**2
+    return variance
 
 
 def _between_latencies(blocks: list[list[list[Cell]]]) -> float:

@@ -90,14 +90,14 @@ class Mixture:
         )
 
 
-def ratio(factors: Floats, tolerated: float, n_c: Floats, x_c: Floats, n_s: Floats, x_s: Floats) -> Floats:
+def ratio(factors: Floats, tolerated: float | Floats, n_c: Floats, x_c: Floats, n_s: Floats, x_s: Floats) -> Floats:
     """Weigh H0: the candidate's rate is at most (for factors below 1: at least) `tolerated` times the stable one's.
 
     The stable rate is unknown and may drift. Conditional on the total of events in a look the candidate's part is
     binomial (Lindon & Malek, "Anytime-valid inference for multinomial count data", NeurIPS 2022, with a margin).
     """
     n_c, x_c, n_s, x_s = (np.asarray(it)[..., None] for it in (n_c, x_c, n_s, x_s))
-    null = tolerated * n_c
+    null = np.asarray(tolerated)[..., None] * n_c
     share = np.log(np.maximum(null * factors + n_s, _NONE) / np.maximum(null + n_s, _NONE))
     told: Floats = (x_c * np.log(factors) - (x_c + x_s) * share) * ((n_c > 0) & (n_s > 0))
     return told

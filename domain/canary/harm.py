@@ -39,9 +39,12 @@ class Counts:
 
 @dataclass(frozen=True)
 class Margins:
-    """What is tolerated, after calibration: a ratio of error rates, and an absolute rate below which none counts."""
+    """What is tolerated, after calibration: a ratio of error rates, and an absolute rate below which none counts.
 
-    ratio: float
+    The ratio may be (..., 1), one for each of what is tested side by side.
+    """
+
+    ratio: float | Floats
     floor: float
 
 
