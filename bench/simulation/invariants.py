@@ -86,6 +86,14 @@ def nothing_is_left_behind(episode: Episode) -> Iterator[str]:
         yield f"astray: {', '.join(episode.astray)}"
 
 
+def nobody_alive_is_taken_over(episode: Episode) -> Iterator[str]:
+    """While nothing but sweeps comes between, no release loses its run."""
+    if {it.kind for it in episode.struck} <= {"a sweep meanwhile"}:
+        for entry in episode.life.journal.entries(kinds=("recovered",)):
+            if entry.seq > episode.known:
+                yield f"{entry.release} was taken over from a run that lived"
+
+
 def nobody_acts_late(episode: Episode) -> Iterator[str]:
     """Whoever was overtaken changes nothing any more."""
     yield from (f"{it.what} {it.service} {it.environment} {it.name} by token {it.token}" for it in episode.life.late)
@@ -267,6 +275,7 @@ INVARIANTS: Mapping[str, Invariant] = {
     for function in (
         one_version_serves,
         nothing_is_left_behind,
+        nobody_alive_is_taken_over,
         nobody_acts_late,
         the_state_is_old_or_new,
         the_schema_is_known,

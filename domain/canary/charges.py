@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from domain.canary.eprocess import Floats
-from domain.canary.harm import without_any_one
+from domain.canary.harm import crosses
 from domain.canary.health import Health
 from domain.canary.share import Interval
 from domain.canary.tick import Arm
@@ -14,24 +14,25 @@ from domain.canary.verdict import Finding
 
 @dataclass(frozen=True)
 class Charge:
-    """One kind of harm. Evidence is in natural logarithms: of all replicas, and of the rest whichever is left out."""
+    """One kind of harm: the evidence of all replicas (natural logarithm), and whether it holds without any one, too."""
 
     name: str
     words: str
     all: float
-    rest: float
     needed: float
+    guilty: bool
 
 
 def charge(name: str, words: str, evidence: Floats, alpha: float) -> Charge:
     """Weigh evidence (V,), with all replicas first, against a part of alpha."""
-    return Charge(name, words, float(evidence[0]), float(without_any_one(evidence)), math.log(1 / alpha))
+    needed = math.log(1 / alpha)
+    return Charge(name, words, float(evidence[0]), needed, bool(crosses(evidence, needed)))
 
 
 def findings(charges: Sequence[Charge], health: Health | None, beta: float, interval: Interval) -> tuple[Finding, ...]:
     """Tell all evidence of one look: harm by kind, and that harm above the budget is ruled out."""
     low, high = interval.bounds
-    told = [Finding(metric=f"harm: {it.name}", ln_e=it.rest, needed=it.needed) for it in charges]
+    told = [Finding(metric=f"harm: {it.name}", ln_e=it.all, needed=it.needed) for it in charges]
     if health:
         told[0] = told[0].model_copy(update={"low": low, "high": high if math.isfinite(high) else None})
         proof = math.log(1 / beta)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 WORSE = np.array([1.3, 2.0, 3.5, 7.0, 20.0, 100.0, 1000.0])
 """Multiples of the tolerated ratio of two rates that are looked for."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from domain.canary import eprocess
-from domain.canary.eprocess import Floats, Mixture
+from domain.canary.eprocess import Bools, Floats, Mixture
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,17 @@ class Harm:
         if slow is not None:
             mean = np.logaddexp.reduce(value[..., 2:, :], axis=-2) - math.log(self._quantiles)
             np.maximum(self.latency, mean, out=self.latency)
+
+
+REST = math.log(1 / 0.1)
+"""What the others must show, too, before harm is the version's and not one replica's: then at most one broken replica
+in ten sends a good version back. It is less than is asked of all together, because it is asked on top."""
+
+
+def crosses(evidence: Floats, needed: float) -> Bools:
+    """Tell where evidence (..., V) against the version is enough: of all replicas, and whichever is left out."""
+    result: Bools = (evidence[..., 0] >= needed) & (without_any_one(evidence) >= min(REST, needed))
+    return result
 
 
 def without_any_one(evidence: Floats) -> Floats:

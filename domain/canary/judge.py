@@ -112,7 +112,7 @@ class Judge:
 
     def _against(self, charges: Sequence[Charge]) -> Verdict | None:
         """Say what speaks against the candidate, or against the comparison."""
-        guilty = next((it for it in charges if it.rest >= it.needed), None)
+        guilty = next((it for it in charges if it.guilty), None)
         if guilty:
             return self._say("roll back", f"{guilty.words}: {self._rates()}")
         if broken := self._arms.candidate.broken:

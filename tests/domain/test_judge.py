@@ -50,14 +50,14 @@ def test_a_candidate_that_fails_five_percent_goes_back_within_seconds_at_a_tenth
 
 
 def test_an_equal_candidate_is_almost_never_sent_back_however_often_one_looks() -> None:
-    # 100 releases of six minutes, a look every second; alpha 1 %: one false alarm is expected, four have P < 2 %.
+    # 30 releases of four minutes; alpha 1 %: three false alarms have P < 0.4 %. bench/canary counts more.
     back = 0
-    for seed in range(100):
+    for seed in range(30):
         judge = Judge(CRITERIA)
         judge.enter(1000, 5000)
-        verdicts = [judge.look(one).decision for one in traffic(seed, 360, 50, 0.1, 0.01, 0.01)]
+        verdicts = [judge.look(one).decision for one in traffic(seed, 240, 50, 0.1, 0.01, 0.01)]
         back += "roll back" in verdicts
-    assert back <= 3
+    assert back <= 2
 
 
 def test_a_healthy_candidate_is_promoted_once_harm_is_ruled_out() -> None:
