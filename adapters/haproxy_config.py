@@ -65,7 +65,7 @@ frontend {name}
   bind {bind}:{port} name {health}
   option socket-stats
   log 127.0.0.1:{log_port} len 1024 format raw local0
-  log-format "%b %s %ST %[date(0,us),sub(txn.t0)] %HM %ts"
+  log-format "%b %s %ST %[date(0,us),sub(txn.t0)] %HM %ts %[var(txn.user),sdbm]"
   http-request disable-l7-retry unless METH_GET
   http-request set-var(txn.t0) date(0,us)
   http-request set-var(txn.user) req.hdr(x-user-id)

@@ -79,15 +79,20 @@ class LogStream:
                     self._seconds.setdefault(second, []).append(sample)
 
     def _sample(self, line: str) -> Sample | None:
-        """Read `backend server status microseconds method termination`; None for a line that is no request of ours."""
+        """Read `backend server status microseconds method termination user`; None for what is no request of ours.
+
+        The user is a hash of what keeps them on one version, `-` for whoever has no name. Whoever was proxied by a
+        configuration from before has no such field.
+        """
         fields = line.split()
-        if len(fields) != 6 or fields[0] not in self._arms:
+        if len(fields) not in (6, 7) or fields[0] not in self._arms:
             return None
-        backend, server, status, microseconds, _, termination = fields
+        backend, server, status, microseconds, _, termination, user = (*fields, "-")[:7]
         given_up = termination[0] in "Cc" and int(status) <= 0
         return Sample(
             arm=self._arms[backend],
             replica=haproxy_config.replica(server),
             status=_CLIENT_GONE if given_up else int(status),
             microseconds=int(microseconds),
+            client="" if user == "-" else user,
         )

@@ -203,7 +203,8 @@ def replay(criteria: Criteria, looks: Iterable[tuple[int, int, Tick]], spread: S
 def measured(ticks: Iterable[Tick]) -> dict[str, float]:
     """Sum up the candidate's arm for the success metrics: success_ratio, p50_ms, p99_ms (nan without requests)."""
     cells = [cell for tick in ticks for cell in tick.cells if cell.arm == "candidate"]
-    requests, bad = sum(c.requests for c in cells), sum(c.bad for c in cells)
+    again = sum(c.repeated for c in cells)  # customers met these failures, too
+    requests, bad = sum(c.requests for c in cells) + again, sum(c.bad for c in cells) + again
     latency = sum((c.latency() for c in cells), start=np.zeros(len(BOUNDARIES) + 1, dtype=np.int64))
     return {
         "requests": float(requests),

@@ -1,8 +1,10 @@
 """What one second of traffic says: counters and a fixed-boundary histogram per arm and replica."""
 
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from domain.value import Value
 
@@ -20,6 +22,7 @@ class Sample(Value):
     replica: str
     status: int
     microseconds: int
+    client: str = Field(default="", description="who asked, as far as the router can tell; empty: nobody it knows")
 
     @property
     def bad(self) -> bool:
@@ -31,14 +34,16 @@ class Cell(Value):
     """The counts of one replica of one arm in one look; `histogram` is sparse: bucket → requests.
 
     Bucket k holds latencies from boundary k-1 up to boundary k. Gauges are levels, such as the part of a core in use;
-    KPIs are counts of what the business wants to happen, such as orders. An empty `replica` is the arm as a whole,
-    where a source knows no more.
+    KPIs are counts of what the business wants to happen, such as orders. `repeated` are failures of clients who had
+    failed in the same look before: retries say nothing new, so neither `requests` nor `bad` holds them. An empty
+    `replica` is the arm as a whole, where a source knows no more.
     """
 
     arm: Arm
     replica: str
     requests: int
     bad: int
+    repeated: int = 0
     histogram: dict[int, int] = {}
     gauges: dict[str, float] = {}
     kpi: dict[str, int] = {}
@@ -75,7 +80,8 @@ def gather(second: int, samples: list[Sample]) -> Tick:
     return Tick(second=second, cells=tuple(_count(*key, cells[key]) for key in sorted(cells)))
 
 
-def _count(arm: Arm, replica: str, samples: list[Sample]) -> Cell:
+def _count(arm: Arm, replica: str, all_samples: list[Sample]) -> Cell:
+    samples = list(_once_per_client(all_samples))
     buckets, counts = np.unique(
         np.searchsorted(BOUNDARIES, [s.microseconds for s in samples], side="right"), return_counts=True
     )
@@ -84,8 +90,20 @@ def _count(arm: Arm, replica: str, samples: list[Sample]) -> Cell:
         replica=replica,
         requests=len(samples),
         bad=sum(s.bad for s in samples),
+        repeated=len(all_samples) - len(samples),
         histogram={int(b): int(c) for b, c in zip(buckets, counts, strict=True)},
     )
+
+
+def _once_per_client(samples: Iterable[Sample]) -> Iterator[Sample]:
+    """Leave out every failure of a client after the first: a burst of retries is one event."""
+    failed = set[str]()
+    for sample in samples:
+        again = sample.bad and sample.client in failed
+        if sample.bad and sample.client:
+            failed.add(sample.client)
+        if not again:
+            yield sample
 
 
 def quantile(histogram: np.ndarray, q: float) -> float:

@@ -130,7 +130,15 @@ def _cell(arm: Arm, replica: str, plain: Any, bounds: Bounds, wrong: list[str]) 
     if type(kpi) is not dict or not all(map(_whole, kpi.values())):
         wrong.append(".kpi: should hold whole numbers by name, none negative")
     return _made(
-        Cell, arm=arm, replica=replica, requests=requests, bad=bad, histogram=histogram, gauges=gauges, kpi=kpi
+        Cell,
+        arm=arm,
+        replica=replica,
+        requests=requests,
+        bad=bad,
+        repeated=0,
+        histogram=histogram,
+        gauges=gauges,
+        kpi=kpi,
     )
 
 

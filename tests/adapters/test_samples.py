@@ -126,7 +126,7 @@ def test_a_candidate_is_a_slot(stage: Stage) -> None:
 def collect(samples: Samples, requests: int) -> list[Tick]:
     """Read ticks until so many requests are counted, and one tick more."""
     ticks: list[Tick] = []
-    while sum(tick.total("stable")[0] + tick.total("candidate")[0] for tick in ticks) < requests:
+    while sum(cell.requests + cell.repeated for tick in ticks for cell in tick.cells) < requests:
         ticks.append(samples.tick())
         assert len(ticks) < 30
     return [*ticks, samples.tick()]
@@ -142,7 +142,8 @@ def test_every_request_that_was_sent_is_counted_once(traffic: Traffic) -> None:
     with router.samples(route, "green") as samples, Load(route.port, rate=150, mix=mix) as load:
         ticks = [samples.tick() for _ in range(3)]
         report = load.stop()
-        ticks += collect(samples, report.sent - sum(cell.requests for tick in ticks for cell in tick.cells))
+        seen = sum(cell.requests + cell.repeated for tick in ticks for cell in tick.cells)
+        ticks += collect(samples, report.sent - seen)
     stable, candidate = total(ticks, "stable"), total(ticks, "candidate")
     assert report.failed == 0
     assert (stable[0], candidate[0]) == (report.by_version["v1"], report.by_version["v2"])
@@ -152,7 +153,8 @@ def test_every_request_that_was_sent_is_counted_once(traffic: Traffic) -> None:
 
 def total(ticks: list[Tick], arm: str) -> tuple[int, int]:
     cells = [cell for tick in ticks for cell in tick.cells if cell.arm == arm]
-    return sum(cell.requests for cell in cells), sum(cell.bad for cell in cells)
+    again = sum(cell.repeated for cell in cells)
+    return sum(cell.requests for cell in cells) + again, sum(cell.bad for cell in cells) + again
 
 
 @pytest.mark.real
@@ -191,6 +193,27 @@ def test_no_answer_is_bad_and_a_client_that_left_is_not(traffic: Traffic) -> Non
     assert status == 502
     assert [(cell.requests, cell.bad) for tick in left for cell in tick.cells] == [(1, 0)]
     assert [(cell.requests, cell.bad) for tick in failed for cell in tick.cells] == [(1, 1)]
+
+
+@pytest.mark.real
+def test_one_clients_retries_are_one_failure_and_nameless_ones_are_counted_each(traffic: Traffic) -> None:
+    router, route, _, _ = traffic
+
+    def fail(times: int, **headers: str) -> None:
+        for _ in range(times):
+            line = http.client.HTTPConnection("127.0.0.1", route.port, timeout=10)
+            line.request("GET", "/boom", headers={"x-segment": "", **headers})
+            line.getresponse().read()
+            line.close()
+
+    with router.samples(route, "green") as samples:
+        samples.tick()  # so that all of it falls into one second, or two
+        fail(30, **{"x-user-id": "ada"})
+        fail(2)
+        ticks = collect(samples, 32)
+    cells = [cell for tick in ticks for cell in tick.cells]
+    assert sum(cell.requests + cell.repeated for cell in cells) == 32
+    assert 26 <= sum(cell.repeated for cell in cells) <= 29  # one of each second and each version is the first
 
 
 @pytest.mark.real

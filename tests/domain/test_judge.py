@@ -241,3 +241,13 @@ def test_with_all_traffic_the_floor_follows_what_the_stable_version_was_seen_to_
     baked = [judge.look(one).decision for one in traffic(2, 100, 200, 1.0, 0.02, 0.0)]
     assert set(baked) == {"continue"}
     assert "roll back" in [judge.look(one).decision for one in traffic(3, 60, 200, 1.0, 0.1, 0.0)]
+
+
+def test_a_clients_retries_are_one_failure_in_a_look_and_still_count_for_success() -> None:
+    def sample(client: str, status: int) -> Sample:
+        return Sample(arm="candidate", replica="c1", status=status, microseconds=900, client=client)
+
+    burst = [sample("7", 503)] * 20 + [sample("7", 200), sample("8", 503), sample("", 503), sample("", 503)]
+    [cell] = gather(0, burst).cells
+    assert (cell.requests, cell.bad, cell.repeated) == (5, 4, 19)
+    assert measured([Tick(second=0, cells=(cell,))])["success_ratio"] == pytest.approx(1 / 24)
