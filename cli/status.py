@@ -13,8 +13,8 @@ from cli.find import waiting, who_may
 from cli.lease import held_leases
 from cli.lease import table as lease_table
 from domain.environment.topology import path_to
-from domain.facts import NowServing
-from domain.policy.approval import quorum
+from domain.facts import Entry, NowServing
+from domain.policy.approval import Gate, quorum
 from domain.release import standing, state
 from domain.release.recall import approvals_of
 from domain.release.service import Service
@@ -138,19 +138,35 @@ def under_way(house: House, services: Sequence[str]) -> list[UnderWay]:
                     next=_next(house, it),
                 )
             )
+        found += reconciling(house, service)
     return found
+
+
+def reconciling(house: House, service: str) -> list[UnderWay]:
+    """List the reconciliations of a service that wait for people."""
+    found = []
+    for name in dict.fromkeys(it.release for it in house.journal.entries(service=service, kinds=("compared",))):
+        entries = house.journal.entries(release=name)
+        if gate := waiting(entries):
+            told = {"release": name, "service": service, "version": "", "phase": "waits for people"}
+            told |= {"environment": gate.environment, "since": entries[-1].at, "next": _asked(house, entries, gate)}
+            found.append(UnderWay.model_validate(told))
+    return found
+
+
+def _asked(house: House, entries: Sequence[Entry], gate: Gate) -> str:
+    """Say which people a gate still waits for."""
+    at = datetime.fromtimestamp(SystemClock().now(), UTC)
+    counted = quorum(approvals_of(entries), gate, house.people, at)
+    missing = [f"{roles} ({', '.join(who) or 'nobody left'})" for roles, who in who_may(gate, counted, house.people)]
+    return f"{gate.question}? " + " + ".join(missing) if missing else "its run goes on"
 
 
 def _next(house: House, now: state.ReleaseState) -> str:
     """Say who must act: people by name, an operator, or nobody but the release itself."""
     entries = house.journal.entries(release=now.release)
     if gate := waiting(entries):
-        at = datetime.fromtimestamp(SystemClock().now(), UTC)
-        counted = quorum(approvals_of(entries), gate, house.people, at)
-        missing = [
-            f"{roles} ({', '.join(who) or 'nobody left'})" for roles, who in who_may(gate, counted, house.people)
-        ]
-        return f"{gate.question}? " + " + ".join(missing) if missing else "its run goes on"
+        return _asked(house, entries, gate)
     return f"interlock rollback {now.service} {now.environment}" if now.phase == "stuck" else "its run goes on"
 
 
@@ -180,7 +196,8 @@ def _place_row(it: Place) -> tuple[str, ...]:
 
 def _show_moving(it: UnderWay) -> None:
     where = f" · {it.environment}" if it.environment else ""
-    show.say(f"{it.release}  {it.version}  {it.phase}{where}  since {show.when(it.since)}")
+    said = filter(None, (it.release, it.version, f"{it.phase}{where}", f"since {show.when(it.since)}"))
+    show.say("  ".join(said))
     show.say(f"  → {it.next}")
 
 

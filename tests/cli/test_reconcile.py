@@ -195,6 +195,13 @@ def test_a_reconciliation_explains_itself(place: Place, run: Run, gate: Gate) ->
     assert json.loads(run("explain", NAME, "--json").stdout)["release"] is None
 
 
+def test_a_reconciliation_that_waits_for_people_is_under_way(place: Place, run: Run, gate: Gate) -> None:
+    shown = run("status").stdout
+    assert f"{NAME}  waits for people · production  since" in shown
+    assert "reconcile? " in shown
+    assert "ada" in shown
+
+
 @pytest.fixture
 def orphan(place: Place) -> Belonging:
     """A container that an aborted release left behind."""
