@@ -72,7 +72,7 @@ class Judge:
             own, stable = float(counts.requests[0]), float(counts.stable_requests)
             self._interval.look(own, float(counts.bad[0]), stable, float(counts.stable_bad))
             if all(requests for requests, _ in self._seen.values()):  # an arm that nobody reached yet is told as that
-                self._astray = max(self._astray, self._split.look(own, stable))
+                self._astray = self._split.look(own, stable)
             self._listen(tick)
         return self._decide(harm, health)
 

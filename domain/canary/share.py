@@ -7,6 +7,7 @@ from domain.canary.eprocess import Floats, Mixture
 
 SURE = float(np.log(1 / 0.001))
 """Evidence (natural logarithm) from which the split counts as broken."""
+_LOOKS = 30
 _MORE, _LESS = np.array([1.1, 1.5, 3.0, 10.0]), np.array([0.9, 0.6, 0.3, 0.01])  # times the bounds that are tolerated
 
 
@@ -16,17 +17,25 @@ class Share:
     def __init__(self, share: float, margin: float) -> None:
         """Watch for this share of all requests, between 0 and 1; at the ends there is nothing to compare."""
         self._share, self._margin = share if 0.0 < share < 1.0 else None, margin
+        self._looks, self._own, self._total = 0, 0.0, 0.0
         self._more, self._less = Mixture((), len(_MORE)), Mixture((), len(_LESS))
 
     def look(self, candidate: float, stable: float) -> float:
-        """Take one look's requests in; return the evidence (natural logarithm) that the split is another one."""
+        """Take one look's requests in; return the evidence (natural logarithm) that the split is another one.
+
+        A version that stalls for seconds answers later: there is no evidence before half a minute has passed, nor while
+        the share of all that was seen is within the margin.
+        """
         if self._share is None:
             return 0.0
+        self._looks, self._own, self._total = self._looks + 1, self._own + candidate, self._total + candidate + stable
         total, own = np.asarray(candidate + stable), np.asarray(candidate)
         high, low = min(0.999, self._share * (1 + self._margin)), self._share * (1 - self._margin)
         more = self._more.look(eprocess.level(_MORE, high, total, own))
         less = self._less.look(eprocess.level(_LESS, low, total, own))
-        return float(np.logaddexp(more, less) - np.log(2))
+        evidence = float(np.logaddexp(more, less) - np.log(2))
+        inside = low * self._total <= self._own <= high * self._total
+        return 0.0 if inside or self._looks < _LOOKS else evidence
 
 
 class Interval:

@@ -207,9 +207,16 @@ def test_a_slower_candidate_goes_back_and_an_equal_one_is_cleared() -> None:
 
 
 def test_a_candidate_that_gets_another_share_than_it_was_given_is_not_judged() -> None:
-    verdict, _ = first_decision([arms(t, c1=(100, 0), s1=(100, 0)) for t in range(30)])
+    verdict, _ = first_decision([arms(t, c1=(100, 0), s1=(100, 0)) for t in range(60)])
     assert verdict.decision == "hold"
     assert "10 % of the traffic was meant" in verdict.reasons[0]
+
+
+def test_a_version_that_stalls_for_seconds_and_then_answers_has_its_share() -> None:
+    stall = [arms(t, c1=(0 if 40 <= t < 50 else 60 if t == 50 else 6, 0), s1=(54, 0)) for t in range(90)]
+    judge = Judge(CRITERIA.model_copy(update={"harm_budget": 1e-6}))
+    judge.enter(1000, 5000)
+    assert {judge.look(one).decision for one in stall} == {"continue"}
 
 
 def test_business_counts_that_drop_and_levels_that_rise_send_the_candidate_back() -> None:
