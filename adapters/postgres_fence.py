@@ -6,6 +6,7 @@ transaction back and frees its locks.
 """
 
 import time
+from contextlib import suppress
 from typing import LiteralString
 
 from psycopg import errors
@@ -38,7 +39,8 @@ def claim(link: Link, token: int, what: str) -> None:
     ends a newer one. Raises Conflict when there is one, Unavailable when the token stays locked for twice NAP.
     """
     if not exists(link):
-        link.execute(TABLE)
+        with suppress(errors.UniqueViolation):  # "if not exists" does not hold between two who create it at once
+            link.execute(TABLE)
     link.execute("select set_config('lock_timeout', '200ms', false)")
     give_up = time.monotonic() + 2 * NAP
     while time.monotonic() < give_up:

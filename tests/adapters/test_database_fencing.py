@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from adapters.postgres_fence import ADVISORY
+from adapters.postgres_fence import ADVISORY, TABLE
 from domain.errors import Conflict, Rejected
 from domain.ports import Database
 from tests.adapters.shop import ORDERS, Shop, migrate, step, wait_until
@@ -112,6 +112,21 @@ def test_a_claim_ends_the_session_of_a_stopped_owner_at_once(shop: Shop, place: 
     shop.database.claim(7)
     assert "token 7; mine is 5" in zombie.wake().splitlines()[-1]
     assert shop.database.fingerprint() == before
+
+
+@pytest.mark.real
+def test_two_who_claim_a_fresh_database_at_once_both_can(shop: Shop) -> None:
+    """One of them creates the fence; the other one's "if not exists" meets a name that is being taken."""
+    with shop.session() as one:
+        one.execute("begin")
+        one.execute(TABLE)
+        with ThreadPoolExecutor(1) as pool:
+            other = pool.submit(shop.database.claim, 7)
+            wait_until(lambda: bool(shop.execute("select 1 from pg_stat_activity where wait_event_type = 'Lock'")))
+            one.execute("commit")
+            other.result(timeout=30)
+    with pytest.raises(Conflict, match="token 7; mine is 6"):
+        shop.database.claim(6)
 
 
 @pytest.mark.real
