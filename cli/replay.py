@@ -11,8 +11,11 @@ from cli.find import story_of
 from config.read import read
 from domain.canary.criteria import Criteria
 from domain.canary.replay import Replayed, replay
+from domain.canary.tick import Tick
 from domain.errors import Conflict, Invalid
-from domain.release.recall import plan_of
+from domain.ports import Journal
+from domain.release.plan import Plan
+from domain.release.recall import bake_of, plan_of
 
 app = typer.Typer(add_completion=False)
 
@@ -34,8 +37,8 @@ def again(
     plan = plan_of(story_of(house.journal, release))
     if plan is None:
         raise Invalid(f"{release} has no plan: nothing was judged", "`interlock status` lists releases")
-    seen = house.journal.entries(service=plan.service, kinds=("looked", "judged"))
-    told = replay(seen, release, _criteria(policy) if policy else plan.criteria)
+    seen = house.journal.entries(release=release, kinds=("looked", "judged"))
+    told = replay(seen, _criteria(policy) if policy else plan.criteria, _bakes(plan, house.journal))
     if json:
         show.data([one.model_dump(mode="json") | {"same": one.same} for one in told])
     else:
@@ -56,6 +59,15 @@ def _line(one: Replayed, *, other: bool) -> str:
         return f"{place}: {'the same' if one.same else 'ANOTHER'}: {recorded}"
     when = f"would decide at look {one.decided}" if one.decided else "would still wait"
     return f"{place}: was {one.recorded.decision}; this policy {when}: {one.now.decision} – {one.now.reasons[0]}"
+
+
+def _bakes(plan: Plan, journal: Journal) -> dict[str, list[Tick]]:
+    """Find what was seen, by environment, of the version that served before."""
+    before = {stage.environment: stage.previous.deployment.release for stage in plan.stages if stage.previous}
+    return {
+        environment: bake_of(journal.entries(release=serving, kinds=("looked",)), environment)
+        for environment, serving in before.items()
+    }
 
 
 def _criteria(file: Path) -> Criteria:

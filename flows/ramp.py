@@ -12,6 +12,7 @@ from domain.release import standing
 from domain.release.artifact import Artifact, Replica
 from domain.release.outcomes import Deployed, Routed
 from domain.release.plan import Plan, Stage
+from domain.release.recall import holds_of
 from domain.release.route import Endpoint, Route, other
 from flows.gate import ask
 from tasks.approve import gate_of
@@ -26,38 +27,47 @@ def ramp(warrant: Warrant, plan: Plan, stage: Stage, candidate: Deployed, artifa
 
     Raises Rejected when the judge rolls back, Refused when people reject going on after a hold.
     """
-    router = desk.ports.router
-    route = attach(warrant, introduce(warrant, stage, candidate, plan.runtime.health, desk), router).route
+    now = attach(warrant, introduce(warrant, stage, candidate, plan.runtime.health, desk), desk.ports.router).route
+    ask_for = partial(gate_of, warrant, plan, stage, artifact)
     for share, following in zip(stage.ramp, (*stage.ramp[1:], 10_000), strict=True):
-        now = shift(warrant, route.giving(stage.slot, share), router).route
+        now = shift(warrant, now.giving(stage.slot, share), desk.ports.router).route
         if stage.judged and share < 10_000:
-            watch = partial(judge, warrant, plan, stage, now, share, following, router)
-            patiently(
-                watch,
-                gate_of(warrant, plan, stage, artifact, f"go on at {share / 100:g} %"),
-                warrant,
-                plan,
-                stage,
-                desk,
-            )
+            watch = partial(judge, warrant, plan, stage, share=share, following=following)
+            now = patiently(watch, share, now, ask_for(f"go on at {share / 100:g} %"), warrant, plan, stage, desk)
     enter(warrant, "baking")
     if stage.judged:
-        watch = partial(bake, warrant, plan, stage, now, router)
-        patiently(watch, gate_of(warrant, plan, stage, artifact, "go on baking"), warrant, plan, stage, desk)
+        watch = partial(bake, warrant, plan, stage)
+        now = patiently(watch, 10_000, now, ask_for("go on baking"), warrant, plan, stage, desk)
     return now
 
 
 def patiently(
-    watch: Callable[..., Verdict], gate: Gate, warrant: Warrant, plan: Plan, stage: Stage, desk: Desk
-) -> None:
-    """Watch; where the judge holds, ask people whether to watch on. Without seats there is nobody to ask."""
-    extra = 0
-    while (verdict := watch(extra=extra)).decision == "hold":
+    watch: Callable[..., Verdict],
+    share: int,
+    route: Route,
+    gate: Gate,
+    warrant: Warrant,
+    plan: Plan,
+    stage: Stage,
+    desk: Desk,
+) -> Route:
+    """Watch; where the judge holds, take out the replica it names, and ask people whether to watch on.
+
+    On re-entry nobody watches on before every hold in the journal was answered. Without seats there is nobody to ask.
+    Returns the route, perhaps with fewer replicas of the candidate.
+    """
+    entries = desk.journal.entries(release=warrant.release, kinds=("judged",))
+    held, extra = holds_of(entries, stage.environment, share), 0
+    while True:
+        verdict = held[extra] if extra < len(held) else watch(route=route, router=desk.ports.router, extra=extra)
+        if verdict.decision != "hold":
+            return route
         if not gate.seats:
             raise Rejected(f"the judge holds and nobody is declared to decide: {verdict.reasons[0]}")
-        asked = gate.model_copy(update={"question": f"{gate.question}, {extra + 1}"})
-        ask(warrant, asked, plan, stage, desk)
+        if verdict.host in {endpoint.name for endpoint in route.endpoints(stage.slot)}:
+            route = attach(warrant, route.without(stage.slot, verdict.host), desk.ports.router).route
         extra += 1
+        ask(warrant, gate.model_copy(update={"question": f"{gate.question}, {extra}"}), plan, stage, desk)
 
 
 def introduce(warrant: Warrant, stage: Stage, candidate: Deployed, health: str, desk: Desk) -> Route:

@@ -2,13 +2,14 @@
 
 from domain.canary.calibration import known
 from domain.canary.judge import Judge, hold
+from domain.canary.sitting import Sitting
 from domain.canary.tick import Tick
 from domain.canary.verdict import Verdict
 from domain.errors import Rejected
 from domain.facts import Judged, Looked
 from domain.ports import Router, Samples
 from domain.release.plan import Plan, Stage
-from domain.release.recall import earlier_bake, looks_of
+from domain.release.recall import bake_of
 from domain.release.route import Route
 from tasks.step import Warrant, look
 
@@ -25,13 +26,13 @@ def judge(
     if known := _concluded(warrant, share):
         return known
     patience = stage.profile.rollout.patience * (1 + extra)
-    judged = _judge(warrant, plan)
-    waited = _recall(judged, warrant, share, following)
+    sitting = Sitting(_judge(warrant, plan, stage))
+    waited = _recall(sitting, warrant, share)
     with router.samples(route, stage.slot) as samples:
         while True:
-            verdict = judged.look(_seen(warrant, samples, share, following))
+            verdict = sitting.look(share, following, _seen(warrant, samples, share, following))
             waited += 1
-            if verdict.decision == "drain" or (verdict.decision == "continue" and waited >= patience):
+            if verdict.decision == "continue" and waited >= patience:
                 verdict = hold(verdict, waited)
             if verdict.decision != "continue":
                 return _conclude(warrant, share, verdict)
@@ -41,17 +42,18 @@ def judge(
 def bake(warrant: Warrant, plan: Plan, stage: Stage, route: Route, router: Router, extra: int = 0) -> Verdict:
     """Watch the promoted version for the declared time; seconds already watched before a restart count.
 
-    Returns `promote` or, when no request was seen, `hold`. Raises Rejected when it must go back.
+    Returns `promote` or, when no request was seen or one replica is broken, `hold`. Raises Rejected when it must go
+    back.
     """
     if known := _concluded(warrant, 10_000):
         return known
-    judged = _judge(warrant, plan)
-    waited = _recall(judged, warrant, 10_000, 10_000)
+    sitting = Sitting(_judge(warrant, plan, stage))
+    waited = _recall(sitting, warrant, 10_000)
     with router.samples(route, stage.slot) as samples:
         while True:
-            verdict = judged.look(_seen(warrant, samples, 10_000, 10_000))
+            verdict = sitting.look(10_000, 10_000, _seen(warrant, samples, 10_000, 10_000))
             waited += 1
-            if verdict.decision == "roll back":
+            if verdict.decision != "continue":
                 return _conclude(warrant, 10_000, verdict)
             if waited >= stage.profile.rollout.bake * (1 + extra):
                 seen = verdict.numbers["candidate_requests"] > 0
@@ -59,26 +61,18 @@ def bake(warrant: Warrant, plan: Plan, stage: Stage, route: Route, router: Route
                 return _conclude(warrant, 10_000, decided)
 
 
-def _judge(warrant: Warrant, plan: Plan) -> Judge:
-    """Have a judge who knows how much this service's healthy replicas differ, if an earlier release showed it."""
-    seen = warrant.journal.entries(service=warrant.service, environment=warrant.environment, kinds=("looked",))
-    return Judge(plan.criteria, known(earlier_bake(seen, warrant.release), "candidate", plan.criteria.spread))
+def _judge(warrant: Warrant, plan: Plan, stage: Stage) -> Judge:
+    """Have a judge who knows how much this service's healthy replicas differ, if the bake of what serves showed it."""
+    serving = stage.previous.deployment.release if stage.previous else ""
+    entries = warrant.journal.entries(release=serving, kinds=("looked",)) if serving else []
+    return Judge(plan.criteria, known(bake_of(entries, stage.environment), "candidate", plan.criteria.spread))
 
 
-def _recall(judged: Judge, warrant: Warrant, share: int, following: int) -> int:
+def _recall(sitting: Sitting, warrant: Warrant, share: int) -> int:
     """Feed what was seen before; return how many seconds of it were at this share."""
-    at, waited = -1, 0
-    for earlier, following_then, tick in looks_of(
-        warrant.journal.entries(release=warrant.release, kinds=("looked",)), warrant.environment
-    ):
-        if earlier != at:
-            judged.enter(earlier, following_then)
-            at = earlier
-        judged.look(tick)
-        waited += earlier == share
-    if at != share:
-        judged.enter(share, following)
-    return waited
+    entries = warrant.journal.entries(release=warrant.release, kinds=("looked", "judged"))
+    before = sitting.recall(entries, warrant.environment)
+    return sum(verdict is not None and verdict.numbers["share"] == share / 10_000 for _, verdict in before)
 
 
 def _seen(warrant: Warrant, samples: Samples, share: int, following: int) -> Tick:
@@ -88,6 +82,8 @@ def _seen(warrant: Warrant, samples: Samples, share: int, following: int) -> Tic
 
 
 def _conclude(warrant: Warrant, share: int, verdict: Verdict) -> Verdict:
+    if verdict.decision == "drain":
+        verdict = verdict.model_copy(update={"decision": "hold"})
     warrant.record(Judged(share=share, verdict=verdict))
     return _obeyed(share, verdict)
 

@@ -13,7 +13,7 @@ from domain.canary.calibration import BLOCK, DEFAULT_ERRORS, Spread, excess
 from domain.canary.criteria import Criteria
 from domain.canary.eprocess import Floats
 from domain.canary.harm import Counts as Seen
-from domain.canary.harm import Harm, Margins, crosses
+from domain.canary.harm import Harm, Margins
 from domain.canary.judge import ERRORS
 
 
@@ -49,7 +49,7 @@ class Ours:
         stable = batch.stable.total()
         self._harm.look(Seen(requests, bad, stable[0].astype(np.float64), stable[1].astype(np.float64)))
         needed = math.log(1 / (self._criteria.alpha * ERRORS))
-        return crosses(self._harm.errors, needed)
+        return self._harm.crosses(self._harm.errors, needed)
 
     def _begin(self, batch: Batch) -> Harm:
         own, there = batch.candidate.requests.shape[1], batch.stable.requests.shape[1]

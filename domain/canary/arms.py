@@ -13,7 +13,7 @@ from domain.canary.tick import Cell, Tick
 
 @dataclass
 class Side:
-    """The replicas of one arm, in the order in which they were first seen."""
+    """The replicas of one arm, in the order in which they were first sent a request; levels alone make none."""
 
     since: dict[str, int] = field(default_factory=dict)
     requests: int = 0
@@ -57,8 +57,8 @@ class Arms:
         Latency is compared with what was known before this look; None: too little was.
         """
         self.first = tick.second if self.first < 0 else self.first
-        own = [cell for cell in tick.cells if cell.arm == "candidate"]
-        there = [cell for cell in tick.cells if cell.arm == "stable"]
+        own = [cell for cell in tick.cells if cell.arm == "candidate" and cell.requests]
+        there = [cell for cell in tick.cells if cell.arm == "stable" and cell.requests]
         requests, bad = self.candidate.take(own, tick.second)
         stable_requests, stable_bad = self.stable.take(there, tick.second)
         kept = [replica not in self.stable.broken for replica in self.stable.since]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from domain.canary.eprocess import Floats
-from domain.canary.harm import crosses
+from domain.canary.harm import Harm
 from domain.canary.health import Health
 from domain.canary.share import Interval
 from domain.canary.tick import Arm
@@ -23,10 +23,16 @@ class Charge:
     guilty: bool
 
 
-def charge(name: str, words: str, evidence: Floats, alpha: float) -> Charge:
-    """Weigh evidence (V,), with all replicas first, against a part of alpha."""
+def charge(name: str, words: str, evidence: Floats, alpha: float, harm: Harm) -> Charge:
+    """Weigh one of harm's own kinds of evidence (V,) against a part of alpha."""
     needed = math.log(1 / alpha)
-    return Charge(name, words, float(evidence[0]), needed, bool(crosses(evidence, needed)))
+    return Charge(name, words, float(evidence[0]), needed, bool(harm.crosses(evidence, needed)))
+
+
+def signal(name: str, evidence: float, alpha: float) -> Charge:
+    """Weigh what was told of a version as a whole against a part of alpha."""
+    needed = math.log(1 / alpha)
+    return Charge(name, f"the candidate's {name}", evidence, needed, evidence >= needed)
 
 
 def findings(charges: Sequence[Charge], health: Health | None, beta: float, interval: Interval) -> tuple[Finding, ...]:

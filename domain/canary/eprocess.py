@@ -90,6 +90,14 @@ class Mixture:
             np.concatenate([it, it.take([0], axis=axis)], axis=axis) for it in (self._log, self.value, self.peak)
         )
 
+    def take(self, row: int, axis: int = 0) -> None:
+        """Let every row along an axis go on from the evidence of one."""
+        self._log, self.value, self.peak = (_like(it, row, axis) for it in (self._log, self.value, self.peak))
+
+
+def _like(values: Floats, row: int, axis: int) -> Floats:
+    return np.repeat(values.take([row], axis=axis), values.shape[axis], axis=axis)
+
 
 def ratio(factors: Floats, tolerated: float | Floats, n_c: Floats, x_c: Floats, n_s: Floats, x_s: Floats) -> Floats:
     """Weigh H0: the candidate's rate is at most (for factors below 1: at least) `tolerated` times the stable one's.

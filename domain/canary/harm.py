@@ -13,6 +13,11 @@ import numpy as np
 from domain.canary import eprocess
 from domain.canary.eprocess import Bools, Floats, Mixture
 
+REST = math.log(1 / 0.1)
+"""What the others must show, too, before harm is the version's and not one replica's: then at most one broken replica
+in ten sends a good version back. It is less than is asked of all together, because it is asked on top."""
+_HEARD = 0.2  # of all requests: what one of five equal replicas gets
+
 
 @dataclass(frozen=True)
 class Slow:
@@ -59,6 +64,7 @@ class Harm:
         self._mixture = Mixture((*shape, 2 + quantiles, 1), len(eprocess.WORSE))
         self.errors: Floats = np.zeros((*shape, 1))
         self.latency: Floats = np.zeros((*shape, 1))
+        self._requests: Floats = np.zeros((*shape, 1))
 
     @property
     def replicas(self) -> int:
@@ -68,7 +74,25 @@ class Harm:
     def join(self) -> None:
         """Take one more replica in; what leaves it out is so far what counts all."""
         self._mixture.grow(axis=self._mixture.value.ndim - 1)
-        self.errors, self.latency = (np.append(it, it[..., :1], axis=-1) for it in (self.errors, self.latency))
+        self.errors, self.latency, self._requests = (
+            np.append(it, it[..., :1], axis=-1) for it in (self.errors, self.latency, self._requests)
+        )
+
+    def excuse(self, replica: int) -> None:
+        """Forget what one replica alone did: all evidence goes on from what leaves it out."""
+        self._mixture.take(1 + replica, axis=self._mixture.value.ndim - 1)
+        for evidence in (self.errors, self.latency, self._requests):
+            evidence[...] = evidence[..., 1 + replica, None]
+
+    def crosses(self, evidence: Floats, needed: float) -> Bools:
+        """Tell where evidence (..., V) against the version is enough: of all replicas, and whichever is left out.
+
+        Where what is left has hardly any requests it can say nothing, and is not asked.
+        """
+        heard = self._requests[..., 1:] >= _HEARD * self._requests[..., :1]
+        rest = np.where(heard, evidence[..., 1:], np.inf).min(axis=-1, initial=np.inf)
+        result: Bools = (evidence[..., 0] >= needed) & (rest >= min(REST, needed))
+        return result
 
     def look(self, counts: Counts, slow: Slow | None = None, *, alone: bool = False) -> None:
         """Take one look in. `alone`: there is no stable version, and only the floor says what harm is.
@@ -78,6 +102,7 @@ class Harm:
         """
         told = np.zeros((*self._mixture.value.shape, len(eprocess.WORSE)))
         margins, requests, bad = self._margins, counts.requests, counts.bad
+        self._requests = self._requests + requests
         if not alone:
             stable = counts.stable_requests[..., None], counts.stable_bad[..., None]
             told[..., 0, :, :] = eprocess.ratio(eprocess.WORSE, margins.ratio, requests, bad, *stable)
@@ -92,20 +117,3 @@ class Harm:
         if slow is not None:
             mean = np.logaddexp.reduce(value[..., 2:, :], axis=-2) - math.log(self._quantiles)
             np.maximum(self.latency, mean, out=self.latency)
-
-
-REST = math.log(1 / 0.1)
-"""What the others must show, too, before harm is the version's and not one replica's: then at most one broken replica
-in ten sends a good version back. It is less than is asked of all together, because it is asked on top."""
-
-
-def crosses(evidence: Floats, needed: float) -> Bools:
-    """Tell where evidence (..., V) against the version is enough: of all replicas, and whichever is left out."""
-    result: Bools = (evidence[..., 0] >= needed) & (without_any_one(evidence) >= min(REST, needed))
-    return result
-
-
-def without_any_one(evidence: Floats) -> Floats:
-    """Give what is left of the evidence (..., V) whichever replica is left out; all of it where there is only one."""
-    result: Floats = evidence[..., 1:].min(axis=-1) if evidence.shape[-1] > 2 else evidence[..., 0]
-    return result

@@ -25,6 +25,7 @@ def _sum(one: Cell, other: Cell) -> Cell:
         replica=one.replica,
         requests=one.requests + other.requests,
         bad=one.bad + other.bad,
+        repeated=one.repeated + other.repeated,
         histogram=_added(one.histogram, other.histogram),
         gauges=one.gauges | other.gauges,
         kpi=_added(one.kpi, other.kpi),

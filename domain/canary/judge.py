@@ -14,7 +14,7 @@ import numpy as np
 from domain.canary import calibration
 from domain.canary.arms import Arms
 from domain.canary.calibration import Spread
-from domain.canary.charges import Charge, charge, findings, rates
+from domain.canary.charges import Charge, charge, findings, rates, signal
 from domain.canary.criteria import Criteria
 from domain.canary.harm import Harm, Margins
 from domain.canary.health import Budget, Health
@@ -46,10 +46,14 @@ class Judge:
         self._rises = [Rise(name, asked) for name, asked in criteria.gauges.items()]
         self._margin = self._budget = 0
         self._signals: dict[str, float] = {}
+        self._excused: set[str] = set()
+        self._share = -1
         self.enter(share=0, next_share=10_000)
 
     def enter(self, share: int, next_share: int) -> None:
-        """Begin a new share of traffic (basis points); `next_share` is what a promotion here would lead to."""
+        """Begin a share of traffic (basis points), if it is a new one; a promotion would lead to `next_share`."""
+        if share == self._share:
+            return
         self._share, following = share, max(next_share, 1) / 10_000
         self._tolerated = min(0.5, self._criteria.harm_budget / following)
         self._slower = min(1.0, self._criteria.latency.budget / math.sqrt(following)) if self._criteria.latency else 0.0
@@ -75,6 +79,24 @@ class Judge:
                 self._astray = self._split.look(own, stable)
             self._listen(tick)
         return self._decide(harm, health)
+
+    def overrule(self) -> None:
+        """Take people's word after a hold: the replica that was to be drained is gone, a split that is off stays so.
+
+        What the drained replica failed no longer counts, and health is shown anew without it.
+        """
+        if replica := self._broken():
+            self._excused.add(replica)
+            place = list(self._arms.candidate.since).index(replica)
+            for harm in filter(None, (self._harm, self._bake)):
+                if place < harm.replicas:
+                    harm.excuse(place)
+            self._health = None
+        elif self._astray >= SURE:
+            self._split, self._astray = Share(0.0, self._criteria.share_margin), 0.0
+
+    def _broken(self) -> str:
+        return next((it for it in self._arms.candidate.broken if it not in self._excused), "")
 
     def _comparing(self, replicas: int) -> tuple[Harm, Health]:
         """Have the tests of this share; margins are set by the replicas that are there at the first look."""
@@ -115,8 +137,8 @@ class Judge:
         guilty = next((it for it in charges if it.guilty), None)
         if guilty:
             return self._say("roll back", f"{guilty.words}: {self._rates()}")
-        if broken := self._arms.candidate.broken:
-            return self._say("drain", f"{broken[0]} fails far more than its siblings; {self._rates()}", broken[0])
+        if replica := self._broken():
+            return self._say("drain", f"{replica} fails far more than its siblings; {self._rates()}", replica)
         if self._astray >= SURE:
             part = f"{self._share / 100:g} % of the traffic was meant for the candidate"
             return self._say("hold", f"{part}, it gets another part: what is compared is not alike; {self._rates()}")
@@ -150,14 +172,14 @@ class Judge:
         alpha = self._criteria.alpha
         if alone:
             words = "the candidate fails more than the floor allows"
-            return [charge("errors", words, harm.errors, alpha * BAKE)]
+            return [charge("errors", words, harm.errors, alpha * BAKE, harm)]
         words = "the candidate fails more than the stable version and the floor allow"
-        listed = [charge("errors", words, harm.errors, alpha * ERRORS)]
+        listed = [charge("errors", words, harm.errors, alpha * ERRORS, harm)]
         if self._criteria.latency:
-            listed.append(charge("latency", "the candidate is slower than is tolerated", harm.latency, alpha * LATENCY))
+            words = "the candidate is slower than is tolerated"
+            listed.append(charge("latency", words, harm.latency, alpha * LATENCY, harm))
         part = alpha * SIGNALS / max(1, len(self._signals))
-        both = ((name, np.full(1, evidence)) for name, evidence in self._signals.items())
-        return listed + [charge(name, f"the candidate's {name}", evidence, part) for name, evidence in both]
+        return listed + [signal(name, evidence, part) for name, evidence in self._signals.items()]
 
     def _say(self, decision: Decision, reason: str, host: str = "") -> Verdict:
         said = [reason] + [f"spread: {self.spread.source}"] * (decision in ("roll back", "promote"))
@@ -187,17 +209,6 @@ def hold(verdict: Verdict, waited: float) -> Verdict:
     """Turn a `continue` at the end of patience into a `hold`: absence of evidence promotes nothing."""
     reason = f"no decision after {waited:.0f} s: {verdict.reasons[0]}"
     return verdict.model_copy(update={"decision": "hold", "reasons": (reason, *verdict.reasons[1:])})
-
-
-def replay(criteria: Criteria, looks: Iterable[tuple[int, int, Tick]], spread: Spread | None = None) -> list[Verdict]:
-    """Judge recorded looks (share, next share, tick) again; a new share is entered whenever it changes."""
-    judge, verdicts, at = Judge(criteria, spread), [], -1
-    for share, next_share, tick in looks:
-        if share != at:
-            judge.enter(share, next_share)
-            at = share
-        verdicts.append(judge.look(tick))
-    return verdicts
 
 
 def measured(ticks: Iterable[Tick]) -> dict[str, float]:

@@ -1,13 +1,14 @@
 """The judge's verdicts, reproduced from what it saw: bit for bit, or under another policy."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from domain.canary.calibration import known
 from domain.canary.criteria import Criteria
 from domain.canary.judge import Judge
+from domain.canary.sitting import Sitting
+from domain.canary.tick import Tick
 from domain.canary.verdict import Verdict
 from domain.facts import Entry, Judged, Looked
-from domain.release.recall import earlier_bake
 from domain.value import Value
 
 
@@ -30,31 +31,33 @@ class Replayed(Value):
         return self.recorded.model_copy(update={"decision": self.now.decision}) == self.now
 
 
-def replay(entries: Sequence[Entry], release: str, criteria: Criteria) -> list[Replayed]:
-    """Judge a release's recorded looks again; `entries` are its service's looks and verdicts, in order.
+def replay(
+    entries: Sequence[Entry], criteria: Criteria, bakes: Mapping[str, Sequence[Tick]] | None = None
+) -> list[Replayed]:
+    """Judge a release's recorded looks again; `entries` are its own looks and verdicts, in order.
 
-    `decided` is the look at which this policy would have decided at the same share; None: it would still wait.
+    `bakes` is what was seen, by environment, of the version that served before. `decided` is the look at which this
+    policy would have decided at the same share; None: it would still wait.
     """
     told: list[Replayed] = []
-    for environment in dict.fromkeys(e.environment for e in entries if e.release == release):
-        here = [e for e in entries if e.environment == environment]
-        told += _in_one(here, environment, release, criteria)
+    for environment in dict.fromkeys(entry.environment for entry in entries):
+        spread = known((bakes or {}).get(environment, ()), "candidate", criteria.spread)
+        told += _in_one(entries, environment, Sitting(Judge(criteria, spread)))
     return told
 
 
-def _in_one(entries: Sequence[Entry], environment: str, release: str, criteria: Criteria) -> list[Replayed]:
+def _in_one(entries: Sequence[Entry], environment: str, sitting: Sitting) -> list[Replayed]:
     told: list[Replayed] = []
-    judge = Judge(criteria, known(earlier_bake(entries, release), "candidate", criteria.spread))
-    at, second, first, verdict = -1, 0, None, None
-    for entry in entries:
-        match entry.fact:
-            case Looked(share=share, next_share=following, tick=tick) if entry.release == release:
-                if share != at:
-                    judge.enter(share, following)
-                    at, second, first = share, 0, None
-                verdict, second = judge.look(tick), second + 1
-                first = second if first is None and verdict.decision != "continue" else first
-            case Judged(share=share, verdict=recorded) if entry.release == release and verdict is not None:
-                one = Replayed(environment=environment, share=share, second=second, recorded=recorded, now=verdict)
-                told.append(one.model_copy(update={"decided": first}))
+    at, second, first, last = -1, 0, None, None
+    for entry, verdict in sitting.recall(entries, environment):
+        if isinstance(entry.fact, Looked) and verdict:
+            if entry.fact.share != at:
+                at, second, first = entry.fact.share, 0, None
+            second, last = second + 1, verdict
+            first = second if first is None and verdict.decision != "continue" else first
+        elif isinstance(entry.fact, Judged) and entry.environment == environment and last:
+            one = Replayed(
+                environment=environment, share=at, second=second, recorded=entry.fact.verdict, now=last, decided=first
+            )
+            told.append(one)
     return told

@@ -7,7 +7,7 @@ from domain.canary.eprocess import Floats, Mixture
 
 SURE = float(np.log(1 / 0.001))
 """Evidence (natural logarithm) from which the split counts as broken."""
-_LOOKS = 30
+_LOOKS = 30  # a stall, and what is answered after it, is over by then
 _MORE, _LESS = np.array([1.1, 1.5, 3.0, 10.0]), np.array([0.9, 0.6, 0.3, 0.01])  # times the bounds that are tolerated
 
 

@@ -19,16 +19,25 @@ class Drop:
     def __init__(self, name: str, asked: Kpi) -> None:
         self.name, self._tolerated = name, 1 - asked.margin
         self._mixture = Mixture((), len(eprocess.DROPS))
+        self._requests: dict[Arm, int] = {"candidate": 0, "stable": 0}
 
     def look(self, tick: Tick) -> float:
-        """Take one look in; return the evidence (natural logarithm) of a drop, at its peak."""
-        counts: dict[Arm, list[int]] = {"candidate": [0, 0], "stable": [0, 0]}
+        """Take one look in; return the evidence (natural logarithm) of a drop, at its peak.
+
+        What is counted less often than requests are, or by another source, belongs to all requests since it was told
+        last.
+        """
+        counted: dict[Arm, int] = {"candidate": 0, "stable": 0}
+        told = False
         for cell in tick.cells:
+            self._requests[cell.arm] += cell.requests
             if self.name in cell.kpi:
-                counts[cell.arm][0] += cell.requests
-                counts[cell.arm][1] += cell.kpi[self.name]
-        arms = (np.asarray(float(it)) for seen in counts.values() for it in seen)
-        self._mixture.look(eprocess.ratio(eprocess.DROPS, self._tolerated, *arms))
+                counted[cell.arm] += cell.kpi[self.name]
+                told = True
+        if told:
+            arms = (np.asarray(float(n)) for arm in counted for n in (self._requests[arm], counted[arm]))
+            self._mixture.look(eprocess.ratio(eprocess.DROPS, self._tolerated, *arms))
+            self._requests = dict.fromkeys(counted, 0)
         return float(self._mixture.peak)
 
 
@@ -42,7 +51,7 @@ class Rise:
         self._looks = 0
 
     def look(self, tick: Tick, warm: float) -> float:
-        """Take one look in; replicas younger than `warm` seconds do not count. Return the evidence, at its peak."""
+        """Take one look in; the candidate counts from second `warm` on. Return the evidence, at its peak."""
         for cell in tick.cells:
             if self.name in cell.gauges and (cell.arm == "stable" or tick.second >= warm):
                 self._block[cell.arm, cell.replica].append(cell.gauges[self.name])

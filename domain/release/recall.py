@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from domain.canary.tick import Tick
+from domain.canary.verdict import Verdict
 from domain.facts import (
     Approved,
     Compared,
@@ -10,6 +11,7 @@ from domain.facts import (
     Entered,
     Entry,
     GateOpened,
+    Judged,
     Looked,
     NotCounted,
     Opened,
@@ -85,15 +87,21 @@ def round_of(entries: Iterable[Entry], gate: Gate) -> tuple[int, bool]:
     return number, answered
 
 
-def earlier_bake(entries: Iterable[Entry], release: str) -> list[Tick]:
-    """List what was seen of the last version that had all traffic before a release began to be watched."""
-    baked: dict[str, list[Tick]] = {}
-    for entry in entries:
-        if entry.release == release:
-            break
-        if isinstance(entry.fact, Looked) and entry.fact.share == 10_000:
-            baked.setdefault(entry.release, []).append(entry.fact.tick)
-    return list(baked.values())[-1] if baked else []
+def bake_of(entries: Iterable[Entry], environment: str) -> list[Tick]:
+    """List what was seen of a release while it had all traffic of an environment."""
+    return [tick for share, _, tick in looks_of(entries, environment) if share == 10_000]
+
+
+def holds_of(entries: Iterable[Entry], environment: str, share: int | None = None) -> list[Verdict]:
+    """List the verdicts with which the judge held in an environment, at one share or at any."""
+    return [
+        e.fact.verdict
+        for e in entries
+        if isinstance(e.fact, Judged)
+        and e.environment == environment
+        and share in (None, e.fact.share)
+        and e.fact.verdict.decision == "hold"
+    ]
 
 
 def looks_of(entries: Iterable[Entry], environment: str) -> list[tuple[int, int, Tick]]:

@@ -55,6 +55,10 @@ class Route(Value):
         """Return the route with these replicas in a slot."""
         return self.model_copy(update={slot: endpoints})
 
+    def without(self, slot: Slot, name: str) -> "Route":
+        """Return the route without one replica of a slot."""
+        return self.holding(slot, tuple(endpoint for endpoint in self.endpoints(slot) if endpoint.name != name))
+
     @property
     def leading(self) -> Slot:
         """Name the slot with most of the traffic."""

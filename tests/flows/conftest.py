@@ -125,7 +125,12 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
             "notices": {"kind": "folder", "folder": tmp_path},
         }
     )
-    people = People(people=(Person(name="dora", email="dora@example.org", roles=("developer",)),))
+    roles = {"dora": "developer", "ada": "tech-lead"}
+    people = People(
+        people=tuple(
+            Person(name=n, email=f"{n}@example.org", roles=(r,), keys=(f"ssh-ed25519 {n}",)) for n, r in roles.items()
+        )
+    )
     desk = Desk(
         settings=settings,
         catalog=Catalog(services={"shop": service}, environments=environments, people=people),

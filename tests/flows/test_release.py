@@ -76,16 +76,15 @@ def test_every_verdict_is_reproduced_bit_for_bit_and_another_policy_is_told_apar
     opened.router.traffic = visits(p_candidate=0.1)
     with pytest.raises(Rejected):
         go("v1.1.0")
-    seen = opened.desk.journal.entries(service="shop", kinds=("looked", "judged"))
-    opened_ones = opened.desk.journal.entries(service="shop", kinds=("planned",))
-    for name in dict.fromkeys(entry.release for entry in seen):
-        plan = plan_of(entry for entry in opened_ones if entry.release == name)
+    journal = opened.desk.journal
+    for name in dict.fromkeys(entry.release for entry in journal.entries(service="shop", kinds=("looked",))):
+        seen, plan = journal.entries(release=name, kinds=("looked", "judged")), plan_of(journal.entries(release=name))
         assert plan
-        told = replay(seen, name, plan.criteria)
+        told = replay(seen, plan.criteria)
         assert told
         assert all(one.same for one in told)
     stricter = plan.criteria.model_copy(update={"alpha": 1e-9})
-    [other] = replay(seen, name, stricter)
+    [other] = replay(seen, stricter)
     assert (other.recorded.decision, other.same) == ("roll back", False)
     assert other.decided is None
 
