@@ -1,11 +1,12 @@
 """`interlock judge`: the judge on its own, for any deployer: ticks in, verdicts out."""
 
-import json
 import sys
 from collections.abc import Iterable, Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import orjson
 import typer
 
 from cli import show
@@ -18,6 +19,7 @@ from domain.canary.wire import Succession, tick_from
 from domain.errors import Invalid
 
 app = typer.Typer(add_completion=False)
+_CHUNK = 1 << 20  # bytes
 
 
 @app.command(epilog="Example: `interlock judge --plan plan.yaml --ticks ticks.jsonl`")
@@ -48,11 +50,11 @@ def judge(
         raise Invalid(f"--bad-lines {bad_lines}: neither skip nor fatal", "skip tells and goes on, fatal ends")
     course = _course(plan)
     if ticks == "-":
-        _judge(course, sys.stdin, bad_lines)  # type: ignore[arg-type]  # one of the two
+        _judge(course, sys.stdin.buffer, bad_lines)  # type: ignore[arg-type]  # one of the two; a buffer can read1
         return
     try:
-        with Path(ticks).open() as lines:
-            _judge(course, lines, bad_lines)  # type: ignore[arg-type]  # one of the two
+        with Path(ticks).open("rb") as stream:
+            _judge(course, stream, bad_lines)  # type: ignore[arg-type]  # one of the two
     except OSError as error:
         raise Invalid(f"--ticks {ticks}: {error.strerror}", "give a file, or - for stdin") from error
 
@@ -67,36 +69,72 @@ def _course(plan: Path | None) -> Course:
     return course
 
 
-def _judge(course: Course, lines: Iterable[str], bad_lines: Literal["skip", "fatal"]) -> None:
-    ramp, write = Ramp(course), sys.stdout.write
-    at_once = lines is sys.stdin  # whoever writes ticks as they come waits for each verdict
-    encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
-    for t, tick in _ticks(lines, bad_lines):
-        write(encode(plain(t, ramp.look(tick))) + "\n")
-        if at_once:
-            sys.stdout.flush()
-    sys.stdout.flush()
+def _judge(course: Course, stream: BufferedReader, bad_lines: Literal["skip", "fatal"]) -> None:
+    """Judge what has come, and answer it, before more is read: whoever writes ticks one by one waits for no block."""
+    ramp, door, out = Ramp(course), Door(bad_lines == "fatal"), sys.stdout
+    for lines in _arriving(stream):
+        told = door.admit(lines)
+        rulings = ramp.looks([tick for _, tick in told])
+        for (t, _), ruling in zip(told, rulings, strict=True):
+            out.write(orjson.dumps(plain(t, ruling)).decode() + "\n")
+        out.flush()
+        door.insist()
 
 
-def _ticks(lines: Iterable[str], bad_lines: Literal["skip", "fatal"]) -> Iterator[tuple[float, Tick]]:
-    """Read one tick a line, each counted once; what is wrong with a line is told by its number."""
-    bounds, succession, decode = Bounds(), Succession(), json.JSONDecoder().decode
-    for number, line in enumerate(lines, start=1):
-        try:
+def _arriving(stream: BufferedReader) -> Iterator[list[bytes]]:
+    """Read lines as they come, all that are there at once; the last may lack its end."""
+    begun = b""
+    while chunk := stream.read1(_CHUNK):
+        *lines, begun = (begun + chunk).split(b"\n")
+        if lines:
+            yield lines
+    if begun:
+        yield [begun]
+
+
+class Door:
+    """Reads one tick a line, each counted once; what is wrong with a line is told by its number."""
+
+    def __init__(self, fatal: bool) -> None:
+        self._fatal = fatal
+        self._bounds, self._succession = Bounds(), Succession()
+        self._number = 0
+        self._refused: Invalid | None = None
+
+    def admit(self, lines: Iterable[bytes]) -> list[tuple[float, Tick]]:
+        """Read lines into ticks and their times, up to the first that is refused for good."""
+        told: list[tuple[float, Tick]] = []
+        for line in lines:
+            self._number += 1
             try:
-                read_line = decode(line)
-            except ValueError as error:
-                raise Invalid(f"no JSON: {error}", "one object a line") from error
-            tick = tick_from(read_line, bounds)
-        except Invalid as error:
-            if bad_lines == "fatal":
-                raise Invalid(f"line {number}: {error.message}", error.hint or "") from error
-            show.say(f"line {number} is skipped: {error.message}", "yellow", show.err)
-            continue
-        said = succession.admit(read_line.get("seq"), read_line.get("t"))
-        if said is None:
-            show.say(f"line {number} is skipped: it was told before", "yellow", show.err)
-            continue
-        if said:
-            show.say(f"line {number}: {said}", "yellow", show.err)
-        yield read_line.get("t", float(tick.second)), tick
+                read_line = _decoded(line)
+                tick = tick_from(read_line, self._bounds)
+            except Invalid as error:
+                if self._fatal:
+                    self._refused = Invalid(f"line {self._number}: {error.message}", error.hint or "")
+                    break
+                self._say(f" is skipped: {error.message}")
+                continue
+            said = self._succession.admit(read_line.get("seq"), read_line.get("t"))
+            if said is None:
+                self._say(" is skipped: it was told before")
+                continue
+            if said:
+                self._say(f": {said}")
+            told.append((read_line.get("t", float(tick.second)), tick))
+        return told
+
+    def insist(self) -> None:
+        """Raise Invalid when a line was refused for good; what came before it has been answered."""
+        if self._refused:
+            raise self._refused
+
+    def _say(self, what: str) -> None:
+        show.say(f"line {self._number}{what}", "yellow", show.err)
+
+
+def _decoded(line: bytes) -> Any:
+    try:
+        return orjson.loads(line)
+    except ValueError as error:
+        raise Invalid(f"no JSON: {error}", "one object a line") from error

@@ -47,9 +47,10 @@ class Ours:
             self._harm = self._begin(batch)
         requests, bad = (_without_each(it) for it in (batch.candidate.requests, batch.candidate.bad))
         stable = batch.stable.total()
-        self._harm.look(Seen(requests, bad, stable[0].astype(np.float64), stable[1].astype(np.float64)))
-        needed = math.log(1 / (self._criteria.alpha * ERRORS))
-        return self._harm.crosses(self._harm.errors, needed)
+        one = Seen(*(it.astype(np.float64)[None] for it in (requests, bad, *stable)))
+        shown = self._harm.looks(one)
+        back: Bools = shown.crosses(shown.errors, math.log(1 / (self._criteria.alpha * ERRORS)))[0]
+        return back
 
     def _begin(self, batch: Batch) -> Harm:
         own, there = batch.candidate.requests.shape[1], batch.stable.requests.shape[1]

@@ -1,14 +1,11 @@
 """What the candidate is charged with: each kind of harm, the evidence for it, and what it takes to be believed."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from domain.canary.eprocess import Floats
-from domain.canary.harm import Harm
-from domain.canary.health import Health
-from domain.canary.share import Interval
-from domain.canary.tick import Arm
+from domain.canary.harm import Shown
 from domain.canary.verdict import Finding
 
 
@@ -23,10 +20,11 @@ class Charge:
     guilty: bool
 
 
-def charge(name: str, words: str, evidence: Floats, alpha: float, harm: Harm) -> Charge:
-    """Weigh one of harm's own kinds of evidence (V,) against a part of alpha."""
+def charges(name: str, words: str, evidence: Floats, alpha: float, shown: Shown) -> list[Charge]:
+    """Weigh one of harm's own kinds of evidence (T, V) against a part of alpha, look by look."""
     needed = math.log(1 / alpha)
-    return Charge(name, words, float(evidence[0]), needed, bool(harm.crosses(evidence, needed)))
+    found = zip(evidence[:, 0].tolist(), shown.crosses(evidence, needed).tolist(), strict=True)
+    return [Charge(name, words, every, needed, guilty) for every, guilty in found]
 
 
 def signal(name: str, evidence: float, alpha: float) -> Charge:
@@ -35,23 +33,59 @@ def signal(name: str, evidence: float, alpha: float) -> Charge:
     return Charge(name, f"the candidate's {name}", evidence, needed, evidence >= needed)
 
 
-def findings(charges: Sequence[Charge], health: Health | None, beta: float, interval: Interval) -> tuple[Finding, ...]:
-    """Tell all evidence of one look: harm by kind, and that harm above the budget is ruled out."""
-    low, high = interval.bounds
-    told = [Finding(metric=f"harm: {it.name}", ln_e=it.all, needed=it.needed) for it in charges]
-    if health:
-        told[0] = told[0].model_copy(update={"low": low, "high": high if math.isfinite(high) else None})
-        proof = math.log(1 / beta)
-        told += [
-            Finding(metric="health: errors", ln_e=float(health.errors), needed=proof),
-            Finding(metric="health: latency", ln_e=float(health.latency), needed=proof),
-        ]
-    return tuple(told)
+@dataclass(frozen=True)
+class Evidence:
+    """All that one look, and those before it, have to say.
+
+    `seen` are requests and bad ones at this share, the candidate's and then the stable version's; `health` is the
+    evidence for errors and latency within their budgets, None with all traffic; `ratio` the bounds of the ratio of
+    error rates; `astray` the evidence that the split is another one; `broken` a replica that fails alone.
+    """
+
+    share: int
+    seen: Sequence[float]
+    charges: Sequence[Charge]
+    health: tuple[float, float] | None
+    ratio: tuple[float, float]
+    astray: float
+    broken: str
+    measures_latency: bool
+
+    def findings(self, proof: float) -> tuple[Finding, ...]:
+        """Tell it kind by kind: harm, and that harm above the budget is ruled out, which takes `proof`."""
+        told = [Finding(metric=f"harm: {it.name}", ln_e=it.all, needed=it.needed) for it in self.charges]
+        if self.health is None:
+            return tuple(told)
+        low, high = self.ratio
+        first = self.charges[0]
+        told[0] = Finding(
+            metric=f"harm: {first.name}",
+            ln_e=first.all,
+            needed=first.needed,
+            low=low,
+            high=high if math.isfinite(high) else None,
+        )
+        errors, latency = self.health
+        told.append(Finding(metric="health: errors", ln_e=errors, needed=proof))
+        told.append(Finding(metric="health: latency", ln_e=latency, needed=proof))
+        return tuple(told)
+
+    def rates(self) -> str:
+        """Say what both arms failed."""
+        own, bad, there, failed = self.seen
+        return f"candidate {_rate(own, bad)}, stable {_rate(there, failed)}"
+
+    def numbers(self) -> dict[str, float]:
+        """Give share and counts by name."""
+        own, bad, there, failed = self.seen
+        return {
+            "share": self.share / 10_000,
+            "candidate_requests": own,
+            "candidate_bad": bad,
+            "stable_requests": there,
+            "stable_bad": failed,
+        }
 
 
-def rates(seen: Mapping[Arm, Sequence[int]]) -> str:
-    """Say what both arms failed: requests and bad ones by arm."""
-    said = []
-    for arm, (requests, bad) in seen.items():
-        said.append(f"{arm} {bad}/{requests}" + (f" ({bad / requests:.2%})" if requests else ""))
-    return ", ".join(said)
+def _rate(requests: float, bad: float) -> str:
+    return f"{bad:.0f}/{requests:.0f}" + (f" ({bad / requests:.2%})" if requests else "")

@@ -9,6 +9,7 @@ by side (replicas left out, quantiles, simulated releases). Counts are given wit
 """
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,29 +61,41 @@ class Mixture:
         self.value: Floats = np.zeros(shape)
         self.peak: Floats = np.zeros(shape)
 
-    def look(self, log_ratios: Floats, looks: int = 1) -> Floats:
-        """Multiply in one look's likelihood ratios (natural logs, shape (..., alternatives)); return ln M_t.
+    def looks(self, log_ratios: Floats) -> tuple[Floats, Floats]:
+        """Multiply in the likelihood ratios of looks (natural logs, shape (T, ..., alternatives)).
 
-        `looks` counts those since the last call, when there was nothing to multiply in in between.
+        Returns ln M_t and its peak so far, each (T, ...). Many looks at once or one after the other: the bits are the
+        same.
         """
-        self._begin(looks)
-        self._log += log_ratios
-        top = self._log.max(axis=-1, keepdims=True)
-        value = np.log(np.exp(self._log - top).sum(axis=-1)) + top[..., 0]
-        self.value = np.logaddexp(value, math.log(self._kept)) if self._kept > 1e-12 else value
-        np.maximum(self.peak, self.value, out=self.peak)
+        values = np.concatenate([self._until_onset(part) for part in self._split(log_ratios)])
+        peaks = running_peak(self.peak, values)
+        self.value, self.peak = values[-1], peaks[-1]
+        return values, peaks
+
+    def look(self, log_ratios: Floats) -> Floats:
+        """Take one look in, shape (..., alternatives); return ln M_t."""
+        self.looks(log_ratios[None])
         return self.value
 
-    def _begin(self, looks: int) -> None:
-        """Hand out the weight of every onset among these looks."""
-        first = -(-self._looks // _EVERY)
-        self._looks += looks
-        last = (self._looks - 1) // _EVERY
-        begun = range(first, last + 1)
-        weight = sum(map(onset, begun)) if self._late else float(first == 0)
-        if weight > 0.0:
+    def _split(self, log_ratios: Floats) -> Iterator[Floats]:
+        """Part the looks where weight is handed out."""
+        begin = 0
+        while begin < len(log_ratios):
+            end = begin + _EVERY - self._looks % _EVERY if self._late else len(log_ratios)
+            yield log_ratios[begin:end]
+            begin = end
+
+    def _until_onset(self, log_ratios: Floats) -> Floats:
+        if self._looks % _EVERY == 0 and (self._late or not self._looks):
+            weight = onset(self._looks // _EVERY) if self._late else 1.0
             self._kept = max(0.0, self._kept - weight)
             np.logaddexp(self._log, self._share + math.log(weight), out=self._log)
+        self._looks += len(log_ratios)
+        logs = np.cumsum(np.concatenate([self._log[None], log_ratios]), axis=0)[1:]
+        self._log = logs[-1].copy()
+        top = logs.max(axis=-1, keepdims=True)
+        value: Floats = np.log(np.exp(logs - top).sum(axis=-1)) + top[..., 0]
+        return np.logaddexp(value, math.log(self._kept)) if self._kept > 1e-12 else value
 
     def grow(self, axis: int = 0) -> None:
         """Add one more row along an axis, with the evidence of the first: what joins now has said nothing so far."""
@@ -92,10 +105,17 @@ class Mixture:
 
     def take(self, row: int, axis: int = 0) -> None:
         """Let every row along an axis go on from the evidence of one."""
-        self._log, self.value, self.peak = (_like(it, row, axis) for it in (self._log, self.value, self.peak))
+        self._log, self.value, self.peak = (like(it, row, axis) for it in (self._log, self.value, self.peak))
 
 
-def _like(values: Floats, row: int, axis: int) -> Floats:
+def running_peak(before: Floats, values: Floats) -> Floats:
+    """Give the highest value so far, at each of some looks (T, ...) after what was highest before them (...)."""
+    result: Floats = np.maximum.accumulate(np.concatenate([before[None], values]))[1:]
+    return result
+
+
+def like(values: Floats, row: int, axis: int) -> Floats:
+    """Put one row along an axis in the place of all."""
     return np.repeat(values.take([row], axis=axis), values.shape[axis], axis=axis)
 
 

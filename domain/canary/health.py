@@ -29,6 +29,14 @@ class Budget:
     tightened: float = 1.0
 
 
+@dataclass(frozen=True)
+class Cleared:
+    """Evidence at T looks (natural logarithms at their peaks) that errors and latency keep their budgets: (T, ...)."""
+
+    errors: Floats
+    latency: Floats
+
+
 class Health:
     """One share of traffic. Shapes as in harm, without its last axis: all replicas of the candidate together."""
 
@@ -38,42 +46,41 @@ class Health:
         self._stable: Floats = np.zeros((2, *shape))
         self._above, self._beside = np.zeros((*shape, 1 + quantiles)), np.zeros(shape)
 
-    @property
-    def errors(self) -> Floats:
-        """The evidence (natural logarithm) that bad requests stay within the budget."""
-        errors: Floats = self._mixture.peak[..., 0]
-        return errors
+    def looks(self, counts: Counts, slow: Slow | None = None) -> Cleared:
+        """Take looks in; `slow` are here those above the stable threshold times what is tolerated.
 
-    @property
-    def latency(self) -> Floats:
-        """The evidence that neither half of the requests nor the slow tenth are slower than tolerated.
-
-        The slowest hundredth would take ten times as long to clear; harm there is watched for all the same. A quantile
-        in the slowest bucket of a coarse source can neither be cleared nor exceeded, and is left out.
+        Latency is cleared when neither half of the requests nor the slow tenth are slower than tolerated. The slowest
+        hundredth would take ten times as long to clear; harm there is watched for all the same. A quantile in the
+        slowest bucket of a coarse source can neither be cleared nor exceeded, and is left out.
         """
-        hidden = (self._above[..., 1:3] == 0) & (self._beside >= _ENOUGH)[..., None]
-        latency: Floats = np.where(hidden, np.inf, self._mixture.peak[..., 1:3]).min(axis=-1)
-        return latency
-
-    def look(self, counts: Counts, slow: Slow | None = None) -> None:
-        """Take one look in; `slow` are here those above the stable threshold times what is tolerated."""
         requests, bad = counts.requests[..., 0], counts.bad[..., 0]
-        told = np.zeros((*self._mixture.value.shape, len(_ROOM)))
-        told[..., 0, :] = self._weigh(requests, bad)
-        if slow is not None:
-            self._above[..., 1:] += slow.stable_slow
-            self._beside = self._beside + slow.stable_requests
+        told = np.zeros((len(requests), *self._mixture.value.shape, len(_ROOM)))
+        told[..., 0, :] = self._weigh(requests, bad, self._failing(counts))
+        if slow is None:
+            above, beside = self._above[None], self._beside[None]
+        else:
             stable = slow.stable_requests[..., None], slow.stable_slow
             told[..., 1:, :] = eprocess.exceedance(
                 eprocess.FASTER, slow.requests[..., :1], slow.slow[..., 0, :], *stable
             )
-        self._mixture.look(told)
-        self._stable = self._stable * _FADE + np.stack([counts.stable_requests, counts.stable_bad])
+            above = self._above + np.pad(slow.stable_slow, [(0, 0)] * (slow.stable_slow.ndim - 1) + [(1, 0)]).cumsum(0)
+            beside = self._beside + slow.stable_requests.cumsum(0)
+            self._above, self._beside = above[-1], beside[-1]
+        _, peaks = self._mixture.looks(told)
+        hidden = (above[..., 1:3] == 0) & (beside >= _ENOUGH)[..., None]
+        return Cleared(peaks[..., 0], np.where(hidden, np.inf, peaks[..., 1:3]).min(axis=-1))
 
-    def _weigh(self, requests: Floats, bad: Floats) -> Floats:
+    def _failing(self, counts: Counts) -> Floats:
+        """Tell how often the stable version failed before each look: (T, ...)."""
+        rates = []
+        for look in np.stack([counts.stable_requests, counts.stable_bad], axis=1):
+            seen, failed = self._stable
+            rates.append(np.divide(failed, seen, out=np.zeros_like(failed), where=seen > 0))
+            self._stable = self._stable * _FADE + look
+        return np.stack(rates)
+
+    def _weigh(self, requests: Floats, bad: Floats, stable: Floats) -> Floats:
         """Weigh H0: the candidate fails at least as often as the stable version did so far, plus the budget."""
-        seen, failed = self._stable
-        stable = np.divide(failed, seen, out=np.zeros_like(failed), where=seen > 0)
         limit = np.clip((stable + self._budget.errors) * self._budget.tightened, 1e-9, 0.5)
         room = limit - stable
         at = np.maximum(limit[..., None] - room[..., None] * _ROOM, 1e-12)

@@ -1,6 +1,8 @@
 """What is slow: thresholds from the stable version's past, and how many requests lie above them."""
 
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 
 import numpy as np
 
@@ -19,6 +21,12 @@ class Reference:
 
     def __init__(self) -> None:
         self._seen: Floats = np.zeros(len(BOUNDARIES) + 1)
+        self.fresh = [0] * len(self._seen)
+
+    def settle(self, looks: int) -> None:
+        """Count what was added to `fresh`, by bucket, in so many looks; what is older fades."""
+        self._seen = self._seen * _FADE**looks + self.fresh
+        self.fresh = [0] * len(self._seen)
 
     @property
     def thresholds(self) -> list[int] | None:
@@ -37,24 +45,31 @@ class Reference:
             for place, after in zip(places, following, strict=True)
         ]
 
-    def add(self, histograms: list[Mapping[int, int]]) -> None:
-        """Take one look's latencies in, after it was judged by the earlier ones."""
-        self._seen *= _FADE
+
+class Above:
+    """Counts requests above each of some thresholds, which need not be in order."""
+
+    def __init__(self, thresholds: Sequence[int]) -> None:
+        steps = sorted(set(thresholds))
+        self._rank = [bisect_left(steps, bucket) for bucket in range(len(BOUNDARIES) + 1)]  # how many it is above
+        self._places = [-1] + [len(steps) - 1 - steps.index(threshold) for threshold in thresholds]
+        self._nothing = [0] * (len(steps) + 1)
+
+    def __call__(self, histograms: Iterable[Mapping[int, int]], fresh: list[int] | None = None) -> list[int]:
+        """Count some histograms together: all requests first, then those above each threshold.
+
+        By bucket they are added to `fresh`, too.
+        """
+        counts, rank = self._nothing.copy(), self._rank
         for histogram in histograms:
             for bucket, count in histogram.items():
-                self._seen[bucket] += count
+                counts[rank[bucket]] += count
+                if fresh is not None:
+                    fresh[bucket] += count
+        above = list(accumulate(reversed(counts)))
+        return [above[place] for place in self._places]
 
 
 def buckets(margin: float) -> int:
     """Tell how many buckets a margin is, rounded up."""
     return int(np.ceil(np.log1p(margin) / _STEP - 1e-9))
-
-
-def above(histogram: Mapping[int, int], thresholds: list[int]) -> list[int]:
-    """Count the requests above each threshold."""
-    counts = [0] * len(thresholds)
-    for bucket, count in histogram.items():
-        for place, threshold in enumerate(thresholds):
-            if bucket > threshold:
-                counts[place] += count
-    return counts

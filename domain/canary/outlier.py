@@ -6,7 +6,7 @@ A broken candidate replica is drained. A broken stable one is left out of the co
 import numpy as np
 
 from domain.canary import eprocess
-from domain.canary.eprocess import Floats, Mixture
+from domain.canary.eprocess import Bools, Floats, Mixture
 
 SURE = float(np.log(1 / 0.001))
 """Evidence (natural logarithm) from which a replica counts as broken."""
@@ -20,25 +20,17 @@ class Outliers:
     def __init__(self) -> None:
         self._mixture: Mixture | None = None
         self._total: Floats = np.zeros((2, 0))
-        self._skipped = 0
 
-    def look(self, requests: Floats, bad: Floats) -> list[int]:
-        """Take one look in, one entry per replica, new ones at the end; list the places of those that are broken.
-
-        Conditional on a look's errors a split without any says nothing, so only looks with errors are weighed.
-        """
-        more = len(requests) - self._total.shape[1]
+    def looks(self, requests: Floats, bad: Floats) -> Bools:
+        """Take looks in, (T, replicas), new ones at the end; tell who is broken at each, (T, replicas)."""
+        more = requests.shape[1] - self._total.shape[1]
         if more:
             self._total = np.concatenate([self._total, np.zeros((2, more))], axis=1)
             self._mixture = None  # who is compared has changed: begin anew
-        self._total += (requests, bad)
-        self._skipped += 1
-        if not bad.any():
-            return []
-        self._mixture = self._mixture or Mixture((len(requests),), len(eprocess.WORSE))
-        rest = requests.sum() - requests, bad.sum() - bad
-        self._mixture.look(eprocess.ratio(eprocess.WORSE, _RATIO, requests, bad, *rest), self._skipped)
-        self._skipped = 0
-        return [
-            int(it) for it in np.flatnonzero((self._mixture.peak >= SURE) & (self._total[1] >= _LEAST * self._total[0]))
-        ]
+        totals = self._total + np.stack([requests, bad], axis=1).cumsum(axis=0)
+        self._total = totals[-1]
+        self._mixture = self._mixture or Mixture((requests.shape[1],), len(eprocess.WORSE))
+        rest = (it.sum(axis=1, keepdims=True) - it for it in (requests, bad))
+        _, peaks = self._mixture.looks(eprocess.ratio(eprocess.WORSE, _RATIO, requests, bad, *rest))
+        broken: Bools = (peaks >= SURE) & (totals[:, 1] >= _LEAST * totals[:, 0]) & (totals[:, 1] > 0)
+        return broken

@@ -1,5 +1,7 @@
 """A whole rollout as a pure fold over ticks: share after share, until it is promoted, goes back, or needs a person."""
 
+from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -61,7 +63,7 @@ class Ramp:
         self._step, self._since, self._last = 0, -1, -1
         self._ended: Ruling | None = None
         self._counts = [0, 0, 0, 0]  # of all looks: candidate's requests and bad ones, the stable version's
-        self._enter(0)
+        self._judge.enter(self.share, course.steps[min(1, len(course.steps) - 1)])
 
     @property
     def share(self) -> int:
@@ -70,14 +72,37 @@ class Ramp:
 
     def look(self, tick: Tick) -> Ruling:
         """Take one tick in and rule; a rollout that has ended stays ended."""
-        if self._ended:
-            return self._ended
+        return self.looks([tick])[0]
+
+    def looks(self, ticks: Sequence[Tick]) -> list[Ruling]:
+        """Take ticks in and rule at each; the same as one by one, and several times as fast."""
+        rulings: list[Ruling] = []
+        while (rest := ticks[len(rulings) :]) and not self._ended:
+            rulings += self._until_turn(rest)
+        return rulings + [self._ended] * len(rest) if self._ended else rulings
+
+    def _until_turn(self, ticks: Sequence[Tick]) -> list[Ruling]:
+        """Rule until the share changes; the judge forgets what it has seen after that."""
+        before = deepcopy(self._judge) if len(ticks) > 1 else self._judge
+        rulings, share = [], self.share
+        for tick, verdict in zip(ticks, self._judge.looks(ticks), strict=True):
+            rulings.append(self._take(tick, verdict))
+            if self._ended or self.share != share:
+                break
+        if len(rulings) < len(ticks) and not self._ended:
+            self._judge = before
+            self._judge.looks(ticks[: len(rulings)])
+        if self.share != share:
+            steps = self._course.steps
+            self._judge.enter(self.share, steps[min(self._step + 1, len(steps) - 1)])
+        return rulings
+
+    def _take(self, tick: Tick, verdict: Verdict) -> Ruling:
         self._since = tick.second if self._since < 0 else self._since
-        self._counts = [
-            seen + more
-            for seen, more in zip(self._counts, (*tick.total("candidate"), *tick.total("stable")), strict=True)
-        ]
-        ruling = self._rule(self._judge.look(tick), tick.second + 1 - self._since)
+        if self._course.failures is not None:
+            more = (*tick.total("candidate"), *tick.total("stable"))
+            self._counts = [seen + new for seen, new in zip(self._counts, more, strict=True)]
+        ruling = self._rule(verdict, tick.second + 1 - self._since)
         if ruling.action in FINAL:
             self._ended = ruling
         return ruling
@@ -89,18 +114,15 @@ class Ramp:
         if verdict.decision in ("drain", "hold"):
             return Ruling(action=verdict.decision, share=self.share, verdict=verdict)
         if baking and waited >= course.bake:
-            return Ruling(action="promote" if self._counts[0] else "hold", share=self.share, verdict=verdict)
+            return Ruling(
+                action="promote" if verdict.numbers["candidate_requests"] else "hold", share=self.share, verdict=verdict
+            )
         if verdict.decision == "promote" and waited >= course.at_least and not baking:
-            self._enter(self._step + 1)
+            self._step, self._since = self._step + 1, -1
             return Ruling(action="advance", share=self.share, verdict=verdict)
         if waited >= course.at_most and not baking:
             return Ruling(action="hold", share=self.share, verdict=verdict)
         return Ruling(action="continue", share=self.share, verdict=verdict)
-
-    def _enter(self, step: int) -> None:
-        steps = self._course.steps
-        self._step, self._since = step, -1
-        self._judge.enter(steps[step], steps[min(step + 1, len(steps) - 1)])
 
     def _too_dear(self, verdict: Verdict) -> Verdict:
         """Go back when more requests failed than the release may cost, however weak the evidence is."""

@@ -49,15 +49,15 @@ def replay(
 def _in_one(entries: Sequence[Entry], environment: str, sitting: Sitting) -> list[Replayed]:
     told: list[Replayed] = []
     at, second, first, last = -1, 0, None, None
-    for entry, verdict in sitting.recall(entries, environment):
-        if isinstance(entry.fact, Looked) and verdict:
-            if entry.fact.share != at:
-                at, second, first = entry.fact.share, 0, None
+    for fact, verdict in sitting.recall(entries, environment):
+        if isinstance(fact, Looked) and verdict:
+            if fact.share != at:
+                at, second, first = fact.share, 0, None
             second, last = second + 1, verdict
             first = second if first is None and verdict.decision != "continue" else first
-        elif isinstance(entry.fact, Judged) and entry.environment == environment and last:
+        elif isinstance(fact, Judged) and last:
             one = Replayed(
-                environment=environment, share=at, second=second, recorded=entry.fact.verdict, now=last, decided=first
+                environment=environment, share=at, second=second, recorded=fact.verdict, now=last, decided=first
             )
             told.append(one)
     return told

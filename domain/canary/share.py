@@ -3,7 +3,7 @@
 import numpy as np
 
 from domain.canary import eprocess
-from domain.canary.eprocess import Floats, Mixture
+from domain.canary.eprocess import Bools, Floats, Mixture
 
 SURE = float(np.log(1 / 0.001))
 """Evidence (natural logarithm) from which the split counts as broken."""
@@ -20,22 +20,24 @@ class Share:
         self._looks, self._own, self._total = 0, 0.0, 0.0
         self._more, self._less = Mixture((), len(_MORE)), Mixture((), len(_LESS))
 
-    def look(self, candidate: float, stable: float) -> float:
-        """Take one look's requests in; return the evidence (natural logarithm) that the split is another one.
+    def looks(self, candidate: Floats, stable: Floats) -> Floats:
+        """Take the requests of T looks in; return the evidence (natural logarithm) that the split is another one, (T,).
 
         A version that stalls for seconds answers later: there is no evidence before half a minute has passed, nor while
         the share of all that was seen is within the margin.
         """
-        if self._share is None:
-            return 0.0
-        self._looks, self._own, self._total = self._looks + 1, self._own + candidate, self._total + candidate + stable
-        total, own = np.asarray(candidate + stable), np.asarray(candidate)
+        if self._share is None or not len(candidate):
+            return np.zeros(len(candidate))
+        total = candidate + stable
+        owned, all_seen = self._own + candidate.cumsum(), self._total + total.cumsum()  # whole numbers: exact
+        looks = self._looks + 1 + np.arange(len(total))
+        self._looks, self._own, self._total = int(looks[-1]), float(owned[-1]), float(all_seen[-1])
         high, low = min(0.999, self._share * (1 + self._margin)), self._share * (1 - self._margin)
-        more = self._more.look(eprocess.level(_MORE, high, total, own))
-        less = self._less.look(eprocess.level(_LESS, low, total, own))
-        evidence = float(np.logaddexp(more, less) - np.log(2))
-        inside = low * self._total <= self._own <= high * self._total
-        return 0.0 if inside or self._looks < _LOOKS else evidence
+        more, _ = self._more.looks(eprocess.level(_MORE, high, total, candidate))
+        less, _ = self._less.looks(eprocess.level(_LESS, low, total, candidate))
+        inside = (low * all_seen <= owned) & (owned <= high * all_seen)
+        evidence: Floats = np.where(inside | (looks < _LOOKS), 0.0, np.logaddexp(more, less) - np.log(2))
+        return evidence
 
 
 class Interval:
@@ -51,23 +53,26 @@ class Interval:
         self._log: Floats = np.zeros(len(GRID))
         self._open = np.ones(len(GRID), dtype=bool)
 
-    def look(self, n_c: float, x_c: float, n_s: float, x_s: float) -> None:
-        """Take one look in."""
-        if n_c and n_s and (x_c or x_s):
-            self._log += x_c * _LOG_GRID - (x_c + x_s) * np.log(GRID * n_c + n_s)
-            top = self._log.max()
-            mean = top + np.log(np.exp(self._log - top).mean())
-            self._open &= self._log - mean > self._limit
+    def looks(self, n_c: Floats, x_c: Floats, n_s: Floats, x_s: Floats) -> Floats:
+        """Take T looks in; return the lowest and the highest ratio that is not excluded after each, (T, 2).
 
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """Give the lowest and the highest ratio that is not excluded; the ends of the grid stand for 0 and infinity."""
-        left = np.flatnonzero(self._open)
-        if not len(left):  # the ratio moved while it was watched: no constant one fits
-            return 0.0, float("inf")
-        low, high = int(left[0]), int(left[-1])
-        return (float(GRID[low]) if low else 0.0), (float(GRID[high]) if high < len(GRID) - 1 else float("inf"))
+        The ends of the grid stand for 0 and infinity, and so does a ratio that moved while it was watched: no constant
+        one fits then.
+        """
+        n_c, x_c, n_s, x_s = (it[:, None] for it in (n_c, x_c, n_s, x_s))
+        told = x_c * _LOG_GRID - (x_c + x_s) * np.log(np.maximum(GRID * n_c + n_s, 1.0))
+        told = np.where((n_c > 0) & (n_s > 0), told, 0.0)
+        logs = np.cumsum(np.concatenate([self._log[None], told]), axis=0)[1:]
+        top = logs.max(axis=1, keepdims=True)
+        mean = top + np.log(np.exp(logs - top).mean(axis=1, keepdims=True))
+        open_ones = np.vstack([self._open, logs - mean > self._limit])
+        kept: Bools = np.minimum.accumulate(open_ones)[1:]
+        self._log, self._open = logs[-1], kept[-1]
+        low, high = _ENDS[kept.argmax(axis=1)], _TOPS[len(GRID) - 1 - kept[:, ::-1].argmax(axis=1)]
+        bounds: Floats = np.where(kept.any(axis=1, keepdims=True), np.stack([low, high], axis=1), (0.0, np.inf))
+        return bounds
 
 
 GRID = np.geomspace(0.02, 500.0, 61)
 _LOG_GRID = np.log(GRID)
+_ENDS, _TOPS = np.concatenate([[0.0], GRID[1:]]), np.concatenate([GRID[:-1], [np.inf]])

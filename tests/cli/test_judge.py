@@ -103,3 +103,26 @@ def test_a_plan_with_a_typo_is_refused_with_all_that_is_wrong(run: Run, tmp_path
     assert shown.exit_code == 2
     assert "bake" in shown.stderr
     assert "bakes" in shown.stderr
+
+
+def test_whoever_writes_one_tick_gets_its_verdict_before_the_next(plan: Path, tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "cli.app", "judge", "--plan", str(plan)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(HOUSE)},
+    ) as running:  # fmt: skip
+        assert running.stdin
+        assert running.stdout
+        for t in range(3):
+            print(line(t, 0), file=running.stdin, flush=True)
+            assert json.loads(running.stdout.readline())["t"] == t
+        running.stdin.close()
+    assert running.returncode == 0
+
+
+def test_a_refused_line_ends_it_after_all_before_it_were_answered(run: Run, plan: Path, tmp_path: Path) -> None:
+    ticks = tmp_path / "ticks.jsonl"
+    ticks.write_text("\n".join([line(0, 0), line(1, 0), "{", line(3, 0)]))
+    ended = run("judge", "--plan", str(plan), "--ticks", str(ticks))
+    assert ended.exit_code == 2
+    assert [it["t"] for it in told(ended)] == [0.0, 1.0]
