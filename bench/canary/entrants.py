@@ -30,6 +30,9 @@ ENTRANTS: Mapping[str, Make] = {
     "Interlock, default spread": lambda scenario, runs: Ours(
         runs, Criteria(error_floor=floored(scenario.errors)), spread=DEFAULT_ERRORS
     ),
+    "Interlock, no spread": lambda scenario, runs: Ours(
+        runs, Criteria(error_floor=floored(scenario.errors)), spread=0.0
+    ),
     "z at every look": lambda _, runs: ZTest(runs, ONE_PERCENT),
     "Kayenta": lambda _, runs: Kayenta(runs, CONFIDENCE_98),
     "Kayenta, each 5 min": lambda _, runs: Kayenta(runs, CONFIDENCE_98, step=60, every=300),

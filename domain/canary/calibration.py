@@ -1,7 +1,7 @@
 """How much healthy replicas differ: measured before a release, and paid for by wider margins.
 
-Anytime validity covers looking often; it does not cover replicas that are never quite alike. Without this a good
-release with noisy replicas is sent back in up to 39 % of cases (docs/judge.md), with it in about as many as promised.
+Anytime validity covers looking often; it does not cover replicas that are never quite alike: for them alone margins are
+widened by what was seen of them. docs/judge.md says how often healthy releases with such replicas are sent back.
 """
 
 import math

@@ -7,7 +7,7 @@ with `drain`. What is guaranteed, and what is not, is the first paragraph of doc
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -171,16 +171,16 @@ class Judge:
         if self._criteria.latency:
             words = "the candidate is slower than is tolerated"
             kinds.append(charges("latency", words, shown.latency, alpha * LATENCY, shown))
-        told = [list(it) for it in zip(*kinds, strict=True)]
-        if self._drops or self._rises:
-            told = [listed + self._listen(tick) for listed, tick in zip(told, ticks, strict=True)]
-        return told
+        return [list(it) for it in zip(*kinds, *self._signals(ticks), strict=True)]
 
-    def _listen(self, tick: Tick) -> list[Charge]:
-        part = self._criteria.alpha * SIGNALS / (len(self._drops) + len(self._rises))
-        told = [signal(f"{drop.name} drops", drop.look(tick), part) for drop in self._drops]
+    def _signals(self, ticks: Sequence[Tick]) -> Iterator[list[Charge]]:
+        """Listen to what else may tell of harm; each signal has its part of alpha."""
+        part = self._criteria.alpha * SIGNALS / max(1, len(self._drops) + len(self._rises))
         warm = self._arms.first + self._criteria.warm_up
-        return told + [signal(f"{rise.name} rises", rise.look(tick, warm), part) for rise in self._rises]
+        for drop in self._drops:
+            yield [signal(f"{drop.name} drops", it, part) for it in drop.looks(ticks)]
+        for rise in self._rises:
+            yield [signal(f"{rise.name} rises", it, part) for it in rise.looks(ticks, warm)]
 
 
 def _grown(harm: Harm, replicas: int) -> Harm:

@@ -1,7 +1,8 @@
 """What else may tell of harm: business counts that drop, levels that rise."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 
@@ -21,12 +22,27 @@ class Drop:
         self._mixture = Mixture((), len(eprocess.DROPS))
         self._requests: dict[Arm, int] = {"candidate": 0, "stable": 0}
 
-    def look(self, tick: Tick) -> float:
-        """Take one look in; return the evidence (natural logarithm) of a drop, at its peak.
+    def looks(self, ticks: Sequence[Tick]) -> list[float]:
+        """Take looks in; return the evidence (natural logarithm) of a drop at each, at its peak.
 
         What is counted less often than requests are, or by another source, belongs to all requests since it was told
         last.
         """
+        told, counts = [], []
+        for tick in ticks:
+            counted = self._count(tick)
+            told.append(counted is not None)
+            if counted:
+                counts.append(counted)
+        peaks = [float(self._mixture.peak)]
+        if counts:
+            arms = np.array(counts, dtype=np.float64).T
+            _, seen = self._mixture.looks(eprocess.ratio(eprocess.DROPS, self._tolerated, *arms))
+            peaks += seen.tolist()
+        return [peaks[place] for place in accumulate(told)]
+
+    def _count(self, tick: Tick) -> tuple[int, int, int, int] | None:
+        """Give requests and counts, the candidate's and the stable version's, when the tick tells of the KPI."""
         counted: dict[Arm, int] = {"candidate": 0, "stable": 0}
         told = False
         for cell in tick.cells:
@@ -34,11 +50,10 @@ class Drop:
             if self.name in cell.kpi:
                 counted[cell.arm] += cell.kpi[self.name]
                 told = True
-        if told:
-            arms = (np.asarray(float(n)) for arm in counted for n in (self._requests[arm], counted[arm]))
-            self._mixture.look(eprocess.ratio(eprocess.DROPS, self._tolerated, *arms))
-            self._requests = dict.fromkeys(counted, 0)
-        return float(self._mixture.peak)
+        if not told:
+            return None
+        requests, self._requests = self._requests, {"candidate": 0, "stable": 0}
+        return requests["candidate"], counted["candidate"], requests["stable"], counted["stable"]
 
 
 class Rise:
@@ -47,11 +62,14 @@ class Rise:
     def __init__(self, name: str, asked: Gauge) -> None:
         self.name, self._asked = name, asked
         self._mixture = Mixture((), len(eprocess.HIGHER))
-        self._block: Mapping[tuple[Arm, str], list[float]] = defaultdict(list)
+        self._block: dict[tuple[Arm, str], list[float]] = defaultdict(list)
         self._looks = 0
 
-    def look(self, tick: Tick, warm: float) -> float:
-        """Take one look in; the candidate counts from second `warm` on. Return the evidence, at its peak."""
+    def looks(self, ticks: Sequence[Tick], warm: float) -> list[float]:
+        """Take looks in; the candidate counts from second `warm` on. Return the evidence at each, at its peak."""
+        return [self._look(tick, warm) for tick in ticks]
+
+    def _look(self, tick: Tick, warm: float) -> float:
         for cell in tick.cells:
             if self.name in cell.gauges and (cell.arm == "stable" or tick.second >= warm):
                 self._block[cell.arm, cell.replica].append(cell.gauges[self.name])

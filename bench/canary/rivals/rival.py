@@ -1,5 +1,6 @@
 """What a judge must be for the bench to measure it: fed look after look of many runs at once."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import ClassVar, Protocol
 
@@ -24,7 +25,7 @@ class Rival(Protocol):
         """Take one look at all runs; tell which roll back now, (R,)."""
 
 
-class Scored:
+class Scored(ABC):
     """A judge that rolls back where a score reaches a limit, so that the limit can be tuned to a budget."""
 
     histograms: ClassVar[bool] = False
@@ -32,12 +33,12 @@ class Scored:
     def __init__(self, limit: float) -> None:
         self.limit = limit
 
-    def calibrate(self, hour: Iterable[Batch]) -> None:
+    def calibrate(self, hour: Iterable[Batch]) -> None:  # noqa: B027  # a default, not a gap
         """Learn nothing: none of these tools does."""
 
+    @abstractmethod
     def score(self, batch: Batch) -> Floats:
         """Take one look; give each run's score, (R,), or -inf where nothing is decided now."""
-        raise NotImplementedError
 
     def look(self, batch: Batch) -> Bools:
         """Take one look; roll back where the score has reached the limit."""
