@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bench.canary import __main__ as command
-from bench.canary import tune
+from bench.canary import tune, whole
 from bench.canary.experiments import Plan, Row, aa, detect, rivals
 from bench.canary.measure import EVALUATION, TUNING, Course, follow, seeds, times_wald, wald
 from bench.canary.rivals.rival import Bools, Scored
@@ -155,3 +155,15 @@ def test_the_command_prints_tables_and_keeps_every_row(
     assert kept["conditions"]["runs"] == 250
     assert {row["environment"] for row in kept["rows"]} == {"independent", "diurnal noisy"}
     assert "Kayenta, last 20" in capsys.readouterr().out
+
+
+def test_whole_releases_are_promoted_sent_back_or_held_on_their_evidence() -> None:
+    scenario = Scenario(rps=200, candidates=2, stables=2, look=1)
+    good, bad, silent = (
+        whole.release(scenario.faulty(fault) if fault else scenario.model_copy(update={"rps": 0.01}), 7, spread=0.0)
+        for fault in (Fault(), Fault(errors=0.3), None)
+    )
+    assert (good.action, bad.action, silent.action) == ("promote", "rollback", "hold")
+    assert bad.seconds < 10 < good.seconds < 600
+    assert silent.seconds == whole.PATIENCE
+    assert whole.told([good, bad, silent])["held"] == pytest.approx(1 / 3)
