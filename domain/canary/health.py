@@ -83,7 +83,7 @@ class Health:
         """Weigh H0: the candidate fails at least as often as the stable version did so far, plus the budget."""
         limit = np.clip((stable + self._budget.errors) * self._budget.tightened, 1e-9, 0.5)
         room = limit - stable
-        at = np.maximum(limit[..., None] - room[..., None] * _ROOM, 1e-12)
+        at = np.clip(limit[..., None] - room[..., None] * _ROOM, 1e-12, 0.5)  # above: no room, and nothing is weighed
         null, n, x = limit[..., None], requests[..., None], bad[..., None]
         told = x * np.log(at / null) + (n - x) * (np.log1p(-at) - np.log1p(-null))
         weighed: Floats = told * (room > _LEAST * stable)[..., None]

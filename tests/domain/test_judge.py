@@ -88,6 +88,15 @@ def test_without_requests_in_both_arms_nothing_is_decided(arms: tuple[tuple[int,
     assert "no request has reached" in verdicts[-1].reasons[0]
 
 
+def test_a_first_stable_request_that_fails_spoils_no_evidence() -> None:
+    judge = Judge(CRITERIA)
+    judge.enter(1000, 5000)
+    verdicts = [judge.look(tick(0, (0, 0), (1, 1)))]
+    verdicts += [judge.look(one) for one in traffic(6, 400, 150, 0.1, 0.0, 0.0)]
+    assert all(np.isfinite(list(evidence(verdict).values())).all() for verdict in verdicts)
+    assert "promote" in {verdict.decision for verdict in verdicts}
+
+
 def test_the_end_of_patience_holds_and_never_promotes() -> None:
     judge = Judge(CRITERIA)
     judge.enter(1000, 5000)
