@@ -11,34 +11,42 @@ from cli.find import story_of
 from config.read import read
 from domain.canary.criteria import Criteria
 from domain.canary.replay import Replayed, replay
-from domain.canary.tick import Tick
 from domain.errors import Conflict, Invalid
-from domain.ports import Journal
-from domain.release.plan import Plan
-from domain.release.recall import bake_of, plan_of
+from domain.release.recall import plan_of
+from tasks.judge import baked
+from tasks.report import written
 
 app = typer.Typer(add_completion=False)
 
 
-@app.command("replay", epilog="Example: `interlock replay shop-v1.2.0-3f9c01 --policy stricter.yaml`")
+@app.command("replay", epilog="Example: `interlock replay shop-v1.2.0-3f9c01 --report shop.html`")
 def again(
     release: options.Release,
     policy: Annotated[
         Path | None,
         typer.Option("--policy", metavar="FILE", help="Other criteria: what would they have decided?"),
     ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE", help="Write the judge's report, too, as one HTML page."),
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """Reproduce every verdict of the judge from the looks in the journal, bit for bit.
 
-    Exit code 4 when one comes out differently. With --policy the same looks are judged by other criteria instead.
+    Exit code 1 when one comes out differently. With --policy the same looks are judged by other criteria instead.
     """
+    if policy and page:
+        raise Invalid("--report tells what was decided, --policy what was not", "leave one of them out")
     house = open_house()
     plan = plan_of(story_of(house.journal, release))
     if plan is None:
         raise Invalid(f"{release} has no plan: nothing was judged", "`interlock status` lists releases")
+    if page:
+        _keep(page, written(house.journal, release, plan))
     seen = house.journal.entries(release=release, kinds=("looked", "judged"))
-    told = replay(seen, _criteria(policy) if policy else plan.criteria, _bakes(plan, house.journal))
+    bakes = {stage.environment: baked(house.journal, stage) for stage in plan.stages}
+    told = replay(seen, _criteria(policy) if policy else plan.criteria, bakes)
     if json:
         show.data([one.model_dump(mode="json") | {"same": one.same} for one in told])
     else:
@@ -61,13 +69,11 @@ def _line(one: Replayed, *, other: bool) -> str:
     return f"{place}: was {one.recorded.decision}; this policy {when}: {one.now.decision} – {one.now.reasons[0]}"
 
 
-def _bakes(plan: Plan, journal: Journal) -> dict[str, list[Tick]]:
-    """Find what was seen, by environment, of the version that served before."""
-    before = {stage.environment: stage.previous.deployment.release for stage in plan.stages if stage.previous}
-    return {
-        environment: bake_of(journal.entries(release=serving, kinds=("looked",)), environment)
-        for environment, serving in before.items()
-    }
+def _keep(file: Path, page: str) -> None:
+    try:
+        file.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise Invalid(f"{file}: {error.strerror}", "name a file in a folder where you may write") from error
 
 
 def _criteria(file: Path) -> Criteria:

@@ -15,6 +15,7 @@ from domain.release.plan import Plan, Stage
 from domain.release.recall import holds_of
 from domain.release.route import Endpoint, Route, other
 from flows.gate import ask
+from flows.report import file_report
 from tasks.approve import gate_of
 from tasks.judge import bake, judge
 from tasks.record import enter
@@ -38,6 +39,7 @@ def ramp(warrant: Warrant, plan: Plan, stage: Stage, candidate: Deployed, artifa
     if stage.judged:
         watch = partial(bake, warrant, plan, stage)
         now = patiently(watch, 10_000, now, ask_for("go on baking"), warrant, plan, stage, desk)
+        file_report(warrant, desk)
     return now
 
 
@@ -66,6 +68,7 @@ def patiently(
             raise Rejected(f"the judge holds and nobody is declared to decide: {verdict.reasons[0]}")
         if verdict.host in {endpoint.name for endpoint in route.endpoints(stage.slot)}:
             route = attach(warrant, route.without(stage.slot, verdict.host), desk.ports.router).route
+        file_report(warrant, desk)
         extra += 1
         ask(warrant, gate.model_copy(update={"question": f"{gate.question}, {extra}"}), plan, stage, desk)
 

@@ -11,6 +11,7 @@ from adapters.connect import Desk, connect
 from domain.release.artifact import Artifact
 from domain.release.plan import Plan, Request, Settled
 from domain.release.route import other
+from flows.chart import charted
 from flows.gate import approve
 from flows.hold import carried, held
 from flows.ramp import ramp
@@ -81,7 +82,8 @@ def roll_out(warrant: Warrant, plan: Plan, environment: str, artifact: Artifact,
         candidate = deploy(here, plan.deployment(stage, artifact, here.release), ports)
         for name, asked in stage.checks.items():
             check(here, name, asked, candidate.deployment, candidate.replicas, ports)
-        route = ramp(here, plan, stage, candidate, artifact, desk)
+        with charted(here, plan, stage):
+            route = ramp(here, plan, stage, candidate, artifact, desk)
         retire(here, route, other(stage.slot), plan.runtime.drain, plan.service, ports.router, ports.workload)
         settle(here, Settled(deployment=candidate.deployment, commit=plan.commit.sha, fingerprint=schema))
         enter(here, "settled")

@@ -1,5 +1,6 @@
 """What a person sees on the Prefect page: the plan at the start, the outcome at the end."""
 
+import logging
 from math import isnan
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -15,12 +16,15 @@ from domain.release.service import SuccessMetric
 from ledger.checkpoint import keep
 from tasks.announce import announce
 from tasks.record import enter
+from tasks.report import report
 from tasks.step import Warrant
+
+_LOG = logging.getLogger("interlock.report")
 
 
 def show(plan: Plan, release: str) -> None:
     """Put the plan on the run's page."""
-    _put(markdown(plan), _key("plan", release), f"Plan of {release}")
+    _put(markdown(plan), artifact_key("plan", release), f"Plan of {release}")
 
 
 def tell(sentence: str) -> str:
@@ -35,7 +39,7 @@ def conclude(warrant: Warrant, plan: Plan, artifact: Artifact, desk: Desk) -> st
     where = " → ".join(stage.environment for stage in plan.stages)
     text = f"# {plan.service} {plan.version} is released\n\n{where}, `{artifact.reference}`\n\n"
     compared = f"| success metric | target | actual | |\n|---|---|---|---|\n{report}\n"
-    _put(text + compared, _key("outcome", warrant.release), "Outcome")
+    _put(text + compared, artifact_key("outcome", warrant.release), "Outcome")
     announce(warrant, "succeeded", plan, {"report": report}, desk.post, desk.ports)
     enter(warrant, "released")  # last: a run that dies before this is continued, and repeats nothing
     seal(desk)
@@ -46,6 +50,14 @@ def seal(desk: Desk) -> None:
     """Keep a checkpoint of the journal in the store, where a cut tail can be found out."""
     if checkpoint := desk.journal.checkpoint():
         keep(desk.ports.store, checkpoint)
+
+
+def file_report(warrant: Warrant, desk: Desk) -> None:
+    """Put the judge's report into the store; a release never fails for want of it."""
+    try:
+        report(warrant, desk.ports.store)
+    except Exception:  # a full store, or a bug in a drawing: neither may stop a release or its way back
+        _LOG.warning("%s: the judge's report is not in the store", warrant.release, exc_info=True)
 
 
 def success_lines(plan: Plan, warrant: Warrant, desk: Desk) -> list[str]:
@@ -77,5 +89,6 @@ def _put(text: str, key: str, description: str) -> None:
         create_markdown_artifact(text, key=key, description=description)
 
 
-def _key(kind: str, release: str) -> str:
+def artifact_key(kind: str, release: str) -> str:
+    """Name what a page shows of a release, in the letters that Prefect allows."""
     return f"{kind}-{''.join(c if c.isalnum() else '-' for c in release.lower())}".rstrip("-")

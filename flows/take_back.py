@@ -17,7 +17,7 @@ from domain.release.route import Route, Slot
 from domain.release.standing import Standing
 from domain.release.way_back import remaining, target_of, way_back
 from flows.ramp import endpoints
-from flows.report import tell
+from flows.report import file_report, tell
 from tasks.announce import announce
 from tasks.check import check
 from tasks.deploy import deploy
@@ -59,6 +59,7 @@ def take_back(warrant: Warrant, desk: Desk, reason: str) -> str:
         settle(warrant, _settled_again(target, route))
     announce(warrant, "rolled back", plan, {"reason": reason}, desk.post, desk.ports)
     enter(warrant, "rolled back", reason)  # last: an undo that dies before this is finished, and repeats nothing
+    file_report(warrant, desk)
     back = f"{target.deployment.version} serves again" if target else "nothing serves, as before"
     return tell(f"{warrant.service} in {warrant.environment}: {back}. {plan.stage(warrant.environment).way_back.data}.")
 

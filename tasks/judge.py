@@ -7,7 +7,7 @@ from domain.canary.tick import Tick
 from domain.canary.verdict import Verdict
 from domain.errors import Rejected
 from domain.facts import Judged, Looked
-from domain.ports import Router, Samples
+from domain.ports import Journal, Router, Samples
 from domain.release.plan import Plan, Stage
 from domain.release.recall import bake_of
 from domain.release.route import Route
@@ -61,11 +61,14 @@ def bake(warrant: Warrant, plan: Plan, stage: Stage, route: Route, router: Route
                 return _conclude(warrant, 10_000, decided)
 
 
-def _judge(warrant: Warrant, plan: Plan, stage: Stage) -> Judge:
-    """Have a judge who knows how much this service's healthy replicas differ, if the bake of what serves showed it."""
+def baked(journal: Journal, stage: Stage) -> list[Tick]:
+    """Recall what was seen of the version that serves while it had all traffic: how much healthy replicas differ."""
     serving = stage.previous.deployment.release if stage.previous else ""
-    entries = warrant.journal.entries(release=serving, kinds=("looked",)) if serving else []
-    return Judge(plan.criteria, known(bake_of(entries, stage.environment), "candidate", plan.criteria.spread))
+    return bake_of(journal.entries(release=serving, kinds=("looked",)), stage.environment) if serving else []
+
+
+def _judge(warrant: Warrant, plan: Plan, stage: Stage) -> Judge:
+    return Judge(plan.criteria, known(baked(warrant.journal, stage), "candidate", plan.criteria.spread))
 
 
 def _recall(sitting: Sitting, warrant: Warrant, share: int) -> int:

@@ -116,6 +116,8 @@ def _outcome(verb: str, outcome: dict[str, object]) -> str:  # noqa: PLR0911  # 
             return f"slot {outcome['slot']} drained and stopped"
         case "check":
             return f"{outcome['check']} passed, log in {outcome['evidence']}"
+        case "report":
+            return f"the judge's chart and numbers are in {outcome['evidence']}"
         case "verify":
             return f"{outcome['serving']} serves"
     return "done"

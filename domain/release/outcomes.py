@@ -21,6 +21,13 @@ class Checked(Value):
     evidence: str
 
 
+class Reported(Value):
+    """The judge's report of a release up to its last verdict here, in the store."""
+
+    evidence: str
+    sha256: str
+
+
 class BackedUp(Value):
     """A backup that was restored and compared; None where there is no database."""
 

@@ -13,7 +13,11 @@ import yaml
 from typer.testing import Result
 
 from config.settings import HOUSE
+from domain.canary.calibration import known
+from domain.canary.judge import Judge
 from domain.canary.ramp import Course
+from domain.canary.tick import Cell, Tick
+from domain.facts import Judged, Looked
 
 if TYPE_CHECKING:
     from conftest import Scene
@@ -94,6 +98,31 @@ def test_a_release_that_was_never_judged_replays_nothing_and_one_without_a_plan_
     policy.write_text("alpha: 2\n")
     assert "alpha" in run("replay", release, "--policy", str(policy)).stderr
     assert run("replay", "nothing").exit_code == 2
+
+
+def test_a_replay_writes_the_report_from_the_journal_alone(scene: "Scene", run: Run, tmp_path: Path) -> None:
+    scene.carry("v1.0.0")
+    release = scene.begin("v1.1.0")
+    judge = Judge(scene.plans[release].criteria, known((), "candidate", None))
+    judge.enter(1000, 5000)
+    for second in range(5):
+        cells = [
+            Cell(arm="candidate", replica="<b>", requests=20, bad=8),
+            Cell(arm="stable", replica="s", requests=180, bad=0),
+        ]
+        tick = Tick(second=second, cells=tuple(cells))
+        verdict = judge.look(tick)
+        scene.write(Looked(share=1000, next_share=5000, tick=tick), release, "production")
+    scene.write(Judged(share=1000, verdict=verdict), release, "production")
+    file = tmp_path / "report.html"
+    assert run("replay", release, "--report", str(file)).exit_code == 0
+    page = file.read_text()
+    assert "<title>v1.1.0 fails 40 % of requests, v1.0.0 0 %: sent back after 5 s</title>" in page
+    assert "&lt;b&gt;" in page
+    assert run("replay", release, "--report", str(file)).exit_code == 0
+    assert file.read_text() == page
+    assert run("replay", release, "--report", str(tmp_path / "no" / "folder.html")).exit_code == 2
+    assert run("replay", release, "--report", str(file), "--policy", str(file)).exit_code == 2
 
 
 def test_a_plan_with_a_typo_is_refused_with_all_that_is_wrong(run: Run, tmp_path: Path) -> None:
