@@ -225,3 +225,17 @@ def test_one_artifact_of_the_run_is_changed_in_place(prefect_harness: None) -> N
     with get_client(sync_client=True) as client:
         [shown] = client.read_artifacts(artifact_filter=own)
     assert (shown.key, shown.description, shown.data) == ("judge-production-r1", "three", "of another process")
+
+
+@pytest.mark.real
+def test_a_release_shows_its_judge_on_the_page_of_its_run(
+    opened: "World", prefect_harness: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chart, "EVERY", 0.2)
+    release("shop", "v1.1.0", "production", "dora", "a test")
+    with get_client(sync_client=True) as client:
+        shown = [one for one in client.read_artifacts() if (one.key or "").startswith("judge-production-shop-v1-1-0")]
+    assert [one.description for one in shown] == [
+        "v1.1.0 fails 0 % of requests, v1.0.0 0 %: it has all traffic, after 29 s"
+    ]
+    assert shown[0].flow_run_id
