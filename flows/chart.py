@@ -16,10 +16,10 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRun
 from prefect.exceptions import Pause
 from prefect.runtime import flow_run
 
-from domain.canary.headline import headline
-from domain.canary.report import names_of
-from domain.canary.summary import summary
-from domain.canary.trace import Trace
+from domain.canary.account.headline import headline
+from domain.canary.account.report import names_of
+from domain.canary.account.summary import summary
+from domain.canary.account.trace import Trace
 from domain.release.plan import Plan, Stage
 from flows.report import artifact_key
 from tasks.judge import baked

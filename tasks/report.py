@@ -1,6 +1,6 @@
 """Keep the judge's report in the store, where it outlives the run's page."""
 
-from domain.canary.report import report as page_of
+from domain.canary.account.report import report as page_of
 from domain.facts import Done
 from domain.ports import Journal, Store
 from domain.release.outcomes import Reported

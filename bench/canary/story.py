@@ -12,13 +12,13 @@ from adapters.memory.journal import MemoryJournal
 from bench.canary.scenario import ENVIRONMENTS, HEALTHY, Fault, Scenario
 from bench.canary.ticks import tick
 from bench.canary.world import World
+from domain.canary.account.chart import draw
+from domain.canary.account.headline import Names
+from domain.canary.account.trace import trace
 from domain.canary.calibration import known
-from domain.canary.chart import draw
 from domain.canary.criteria import Criteria
-from domain.canary.headline import Names
 from domain.canary.judge import Judge, hold
 from domain.canary.tick import Tick
-from domain.canary.trace import trace
 from domain.canary.verdict import Verdict
 from domain.facts import Entry, Judged, Looked
 

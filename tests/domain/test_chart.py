@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.canary.story import CRITERIA, FAULTS, NAMES, RELEASE, story
-from domain.canary.chart import draw
-from domain.canary.headline import Names, duration, headline, odds, percent
-from domain.canary.report import report
-from domain.canary.sheet import ARMS
-from domain.canary.summary import summary
+from domain.canary.account.chart import draw
+from domain.canary.account.headline import Names, duration, headline, odds, percent
+from domain.canary.account.report import report
+from domain.canary.account.sheet import ARMS
+from domain.canary.account.summary import summary
+from domain.canary.account.trace import MOST, Trace, trace
 from domain.canary.tick import Cell, Tick
-from domain.canary.trace import MOST, Trace, trace
 from domain.canary.verdict import Verdict
 from domain.facts import Entry, Judged, Looked
 from domain.release.plan import Plan, Settled

@@ -4,9 +4,9 @@ import math
 import re
 from dataclasses import dataclass
 
+from domain.canary.account.trace import Stretch, Trace
 from domain.canary.histogram import QUANTILES
 from domain.canary.tick import Arm
-from domain.canary.trace import Stretch, Trace
 from domain.canary.verdict import Finding, Verdict
 
 WITHIN = {0.5: "half of the requests", 0.9: "9 of 10 requests", 0.99: "99 of 100 requests"}

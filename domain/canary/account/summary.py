@@ -3,12 +3,12 @@
 from base64 import b64encode
 from collections.abc import Sequence
 
-from domain.canary import figures
-from domain.canary.chart import draw
-from domain.canary.figures import Table
-from domain.canary.headline import Names
-from domain.canary.svg import safe
-from domain.canary.trace import Trace
+from domain.canary.account import figures
+from domain.canary.account.chart import draw
+from domain.canary.account.figures import Table
+from domain.canary.account.headline import Names
+from domain.canary.account.svg import safe
+from domain.canary.account.trace import Trace
 
 
 def summary(told: Trace, names: Names) -> str:

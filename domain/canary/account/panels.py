@@ -4,11 +4,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from domain.canary import svg
-from domain.canary.headline import WITHIN, Names, crossed, milliseconds, odds, percent, slowest
-from domain.canary.sheet import ARMS, KINDS, LEFT, RIGHT, Label, Sheet, axis, labels
-from domain.canary.svg import Scale
-from domain.canary.trace import Piece, Total, Trace
+from domain.canary.account import svg
+from domain.canary.account.headline import WITHIN, Names, crossed, milliseconds, odds, percent, slowest
+from domain.canary.account.sheet import ARMS, KINDS, LEFT, RIGHT, Label, Sheet, axis, labels
+from domain.canary.account.svg import Scale
+from domain.canary.account.trace import Piece, Total, Trace
 from domain.canary.verdict import Finding
 
 _FEW, _MANY = 0.1, 100.0  # times as many failures: what is drawn of a ratio

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 
-from domain.canary import svg
-from domain.canary.headline import Names
-from domain.canary.svg import Scale
+from domain.canary.account import svg
+from domain.canary.account.headline import Names
+from domain.canary.account.svg import Scale
+from domain.canary.account.trace import Total, Trace
 from domain.canary.tick import Arm
-from domain.canary.trace import Total, Trace
 
 ARMS: tuple[tuple[Arm, str], ...] = (("stable", "#0072b2"), ("candidate", "#d55e00"))
 """Blue and vermilion of Okabe and Ito ("Color universal design", 2008), which everybody can tell apart."""

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from domain.canary.account.headline import Names, crossed, duration, latest_beside, milliseconds, odds, percent
+from domain.canary.account.trace import Total, Trace
 from domain.canary.criteria import Criteria
-from domain.canary.headline import Names, crossed, duration, latest_beside, milliseconds, odds, percent
 from domain.canary.tick import Arm
-from domain.canary.trace import Total, Trace
 from domain.canary.verdict import Finding
 
 _MEASURED = ("requests", "failed", "part", "half within", "9 of 10 within", "99 of 100 within")

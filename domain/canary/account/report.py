@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from domain.canary import figures
-from domain.canary.chart import draw
-from domain.canary.figures import Table
-from domain.canary.headline import Names, headline
-from domain.canary.svg import FONT, safe
+from domain.canary.account import figures
+from domain.canary.account.chart import draw
+from domain.canary.account.figures import Table
+from domain.canary.account.headline import Names, headline
+from domain.canary.account.svg import FONT, safe
+from domain.canary.account.trace import Trace, judged_in, trace
 from domain.canary.tick import Tick
-from domain.canary.trace import Trace, judged_in, trace
 from domain.facts import Entry
 from domain.release.plan import Plan
 

@@ -7,12 +7,12 @@ give equal bytes.
 import re
 from textwrap import wrap
 
-from domain.canary import svg
-from domain.canary.headline import Names, duration, headline
-from domain.canary.panels import panels
-from domain.canary.sheet import LEFT, RIGHT, Sheet
-from domain.canary.svg import Scale
-from domain.canary.trace import Trace
+from domain.canary.account import svg
+from domain.canary.account.headline import Names, duration, headline
+from domain.canary.account.panels import panels
+from domain.canary.account.sheet import LEFT, RIGHT, Sheet
+from domain.canary.account.svg import Scale
+from domain.canary.account.trace import Trace
 
 WIDTH = 810.0
 _TITLE, _REASON = 66, 124  # characters to a line
