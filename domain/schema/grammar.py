@@ -1,0 +1,82 @@
+"""PostgreSQL's own grammar: the one file that knows the parser."""
+
+from bisect import bisect_left
+from typing import Any, NamedTuple
+
+import postgast
+from google.protobuf.json_format import MessageToDict
+
+Tree = dict[str, Any]
+_COMMENTS = frozenset({275, 276})  # SQL_COMMENT and C_COMMENT in libpg_query's scanner
+
+
+class Statement(NamedTuple):
+    """One statement: the name of its node in PostgreSQL's parse tree, what is in it, and its lines, from 1."""
+
+    node: str
+    body: Tree
+    line: int
+    end: int
+
+
+class Fault(NamedTuple):
+    """Where a script stops being SQL, and what the parser says."""
+
+    line: int
+    says: str
+
+
+def parse(script: str) -> tuple[Statement, ...] | Fault:
+    """Read a script as PostgreSQL 18 does; nothing is looked up, so names need not exist."""
+    raw = script.encode()
+    if b"\x00" in raw:
+        return Fault(_line(raw, raw.index(b"\x00")), "a NUL byte")
+    try:
+        found = postgast.parse(script).stmts
+    except postgast.PgQueryError as error:
+        return Fault(_line(raw, max(error.cursorpos - 1, 0)), error.message)
+    words = [(token.start, token.end) for token in postgast.scan(script).tokens if token.token not in _COMMENTS]
+    return tuple(_statement(raw, words, one) for one in found)
+
+
+def _statement(raw: bytes, words: list[tuple[int, int]], found: postgast.pg_query_pb2.RawStmt) -> Statement:
+    stop = found.stmt_location + found.stmt_len if found.stmt_len else len(raw)
+    first, after = bisect_left(words, (found.stmt_location, 0)), bisect_left(words, (stop, 0))
+    [(node, body)] = MessageToDict(found.stmt, preserving_proto_field_name=True).items()
+    return Statement(node, body, _line(raw, words[first][0]), _line(raw, words[after - 1][1] - 1))
+
+
+def _line(raw: bytes, at: int) -> int:
+    return raw.count(b"\n", 0, at) + 1
+
+
+def inside(tree: Any, node: str) -> list[Tree]:
+    """Find every node of a name, however deep."""
+    if isinstance(tree, dict):
+        here = [tree[node]] if isinstance(tree.get(node), dict) else []
+        return here + [found for value in tree.values() for found in inside(value, node)]
+    return [found for value in tree for found in inside(value, node)] if isinstance(tree, list) else []
+
+
+def relation(found: Tree) -> str:
+    """Name a relation as people do: `orders`, `sales.orders`; the schema `public` is left out."""
+    return _joined([found.get("schemaname", ""), found["relname"]])
+
+
+def named(parts: Any) -> str:
+    """Name what the tree spells part by part, such as a function or the object of a DROP or COMMENT."""
+    match parts:
+        case {"list": {"items": list(items)}} | {"type_name": {"names": list(items)}}:
+            return named(items)
+        case {"object_with_args": {"objname": list(items)}}:
+            return named(items)
+        case {"string": {"sval": str(word)}}:
+            return word
+        case [*items]:
+            return _joined([named(item) for item in items])
+    return "?"
+
+
+def _joined(parts: list[str]) -> str:
+    known = [part for part in parts if part]
+    return ".".join(known[1:] if known[:1] == ["public"] and len(known) > 1 else known)
