@@ -7,6 +7,7 @@ from domain.errors import Refused
 from domain.policy.approval import seats_text
 from domain.policy.people import People
 from domain.release.plan import Plan, PolicyVerdict, Stage
+from domain.schema.impact import refusals, torn
 
 Rule = Callable[[Plan, People], str | None]
 _SECRET_NAME = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|CREDENTIAL|PRIVATE)", re.IGNORECASE)
@@ -46,10 +47,15 @@ def secrets_are_references(plan: Plan, people: People) -> str | None:  # noqa: A
 def one_schema_phase(plan: Plan, people: People) -> str | None:  # noqa: ARG001  # every rule sees the same
     """Expand and contract never travel in one release: the old version must run on the new schema."""
     for stage in plan.stages:
-        phases = {step.phase for step in stage.schema_steps}
-        if {"expand", "contract"} <= phases:
-            return f"{stage.environment}: expand and contract migrations in one release; release the expand part first"
+        if both := torn(stage.schema_steps):
+            return f"{stage.environment}: {both}; release the expand part first"
     return None
+
+
+def schema_is_answered(plan: Plan, people: People) -> str | None:  # noqa: ARG001  # every rule sees the same
+    """What the schema lint finds is mended, or accepted with a reason, where something serves already."""
+    found = [one for stage in plan.stages if stage.previous for one in refusals(stage.impacts)]
+    return "; ".join(dict.fromkeys(one.says for one in found)) or None
 
 
 def way_back_is_set(plan: Plan, people: People) -> str | None:  # noqa: ARG001  # every rule sees the same
@@ -66,6 +72,7 @@ RULES: Mapping[str, Rule] = {
     "gates-can-be-passed": gates_can_be_passed,
     "secrets-are-references": secrets_are_references,
     "one-schema-phase": one_schema_phase,
+    "schema-is-answered": schema_is_answered,
     "way-back-is-set": way_back_is_set,
 }
 

@@ -3,6 +3,7 @@
 from domain.policy.approval import seats_text
 from domain.policy.rules import schema_words
 from domain.release.plan import Plan, Stage
+from domain.schema.impact import Finding
 from domain.value import Value
 
 
@@ -34,6 +35,7 @@ def rows(plan: Plan, stage: Stage) -> tuple[Row, ...]:
             else f"{plan.source_tag} ({plan.commit.sha[:12]})",
         ),
         Row(what="schema", now="as it is", then=schema_words(stage) if stage.schema_steps else "as it is"),
+        *_schema_rows(stage),
         *_config_rows(old.config if old else {}, stage.config),
         Row(what="replicas", now=str(old.replicas) if old else "–", then=str(profile.replicas)),
         Row(
@@ -46,6 +48,17 @@ def rows(plan: Plan, stage: Stage) -> tuple[Row, ...]:
         Row(what="checks", now="", then=", ".join(sorted(stage.checks)) or "none"),
         Row(what="bake", now="", then=f"{profile.rollout.bake:.0f} s" if stage.judged else "none: nothing to judge by"),
     )
+
+
+def _schema_rows(stage: Stage) -> tuple[Row, ...]:
+    """List what each schema step does to the tables, and what the lint found, with the answers of people."""
+    changes = [Row(what="schema change", now="", then=change.says) for one in stage.impacts for change in one.changes]
+    found = [finding for one in stage.impacts for finding in one.findings]
+    return (*changes, *(Row(what=f"schema {one.severity}", now="", then=_answered(one)) for one in found))
+
+
+def _answered(finding: Finding) -> str:
+    return f"{finding.says} (accepted: {finding.reason})" if finding.reason else finding.says
 
 
 def _config_rows(now: dict[str, str], then: dict[str, str]) -> tuple[Row, ...]:

@@ -10,6 +10,7 @@ from domain.environment.profile import Environment, Resources
 from domain.release.artifact import Artifact, Commit, Deployment, Image
 from domain.release.route import BasisPoints, Slot, other
 from domain.release.service import BuildSpec, Check, Runtime, SchemaSpec, SuccessMetric
+from domain.schema.impact import Impact
 from domain.schema.migration import Migration
 from domain.value import Value
 
@@ -60,6 +61,7 @@ class Stage(Value):
     ramp: tuple[BasisPoints, ...]
     judged: bool = Field(description="False: checks alone, because nothing serves here yet or no users are here")
     schema_steps: tuple[Migration, ...] = ()
+    impacts: tuple[Impact, ...] = Field(default=(), description="what each schema step does, and what was found in it")
     config: dict[str, str] = {}
     checks: dict[str, Check] = {}
     database: str | None = Field(default=None, description="secret reference to the migrator's connection string")
