@@ -1,0 +1,98 @@
+"""`interlock schema`: migrations, looked at without a server, a settings file or a database."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli import options, show
+from config.read import read as read_file
+from domain.errors import Invalid, Refused
+from domain.release.service import SchemaSpec
+from domain.schema.consumer import Consumer
+from domain.schema.impact import Finding, Impact, impact, refusals, torn
+from domain.schema.migration import Migration, read
+from domain.schema.rules import RULES
+
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+_COLOURS = {"error": "bold red", "warning": "yellow"}
+
+
+@app.callback()
+def schema() -> None:
+    """Say what migrations do to those who use the database."""
+
+
+@app.command(epilog="Example: `interlock schema lint db/migrations --after 12`")
+def lint(
+    directory: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="With NNNN_name.up.sql and .down.sql files.")],
+    after: Annotated[
+        int | None,
+        typer.Option(metavar="NUMBER", help="The last one applied; the others are one release.", show_default=False),
+    ] = None,
+    consumers: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="YAML: `consumers` as in a service's schema.", show_default=False),
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Read migrations: class, locks, losses, and what to write instead.
+
+    Every statement is classified from its text alone. Exits 3 when an error has no answer, 2 when files, names or
+    headers are malformed. An answer is a comment beside the statement: `-- interlock: allow=RULE reason="why"`.
+    """
+    steps = [step for step in read(_files(directory)) if after is None or step.number > after]
+    known = _consumers(consumers) if consumers else ()
+    impacts = [impact(step, known) for step in steps]
+    both = torn(steps) if after is not None else None
+    found = refusals(impacts)
+    if json:
+        rules = {one.rule: RULES[one.rule] for each in impacts for one in each.findings}
+        show.data({"migrations": impacts, "rules": rules, "refused": bool(found or both), "torn": both})
+    else:
+        for step, one in zip(steps, impacts, strict=True):
+            _print(step, one)
+    _insist(len(steps), found, both)
+    if not json:
+        show.say(f"{len(steps)} migrations, nothing to refuse", "green")
+
+
+def _insist(count: int, found: Sequence[Finding], both: str | None) -> None:
+    said = [f"{one.file}:{one.line}: {one.rule}" for one in found] + ([f"one-schema-phase: {both}"] if both else [])
+    if said:
+        listed = "\n".join(said)
+        raise Refused(
+            f"{len(said)} unanswered in {count} migrations\n{listed}",
+            'mend each, or accept it beside its statement: -- interlock: allow=RULE reason="why"',
+        )
+
+
+def _files(directory: Path) -> Mapping[str, str]:
+    try:
+        paths = [path for path in sorted(directory.iterdir()) if path.is_file() and not path.name.startswith(".")]
+        return {path.name: path.read_text(encoding="utf-8") for path in paths}
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid(f"{directory}: {error}", "name the folder that holds the migrations, in UTF-8") from error
+
+
+def _consumers(file: Path) -> tuple[Consumer, ...]:
+    problems: list[str] = []
+    spec = read_file(file, str(file), SchemaSpec, problems)
+    if spec is None:
+        raise Invalid.all(problems, "the keys of `schema.consumers` in a service's file")
+    return spec.consumers
+
+
+def _print(step: Migration, one: Impact) -> None:
+    show.heading(f"{one.migration} ({step.phase})")
+    for change in one.changes:
+        show.say(f"{change.line:>4}  {change.says}", "dim")
+    for finding in one.findings:
+        rule = RULES[finding.rule]
+        show.say(f"{finding.severity} {finding.rule}", "dim" if finding.reason else _COLOURS[finding.severity])
+        show.say(f"  {finding.file}:{finding.line}: {finding.what}")
+        if finding.reason:
+            show.say(f"  accepted: {finding.reason}", "green")
+        else:
+            show.say(f"  {rule.happens}\n  → {rule.instead}")
