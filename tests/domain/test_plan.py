@@ -1,6 +1,7 @@
 """The plan: one frozen value, refused early, changed by any byte."""
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import pytest
 
@@ -12,6 +13,7 @@ from domain.release.diff import markdown, rows
 from domain.release.plan import Plan, Settled
 from domain.release.service import Service
 from domain.release.version import name
+from domain.schema.consumer import Consumer
 
 Draw = Callable[..., Plan]
 EXPAND = {"number": 1, "name": "note", "phase": "expand", "up": "alter table orders add note text"}
@@ -120,3 +122,55 @@ def test_a_commit_is_named_by_its_tag_or_after_the_last_one(
     tags: list[str], earlier: list[str], expected: tuple[str, str | None]
 ) -> None:
     assert name(tags, earlier, "v", "abc0123def") == expected
+
+
+class TestSchemaFindings:
+    UP = "create index i on o (a)"
+    INDEX: ClassVar = {"number": 1, "name": "index", "up": UP, "down": "drop index i"}
+
+    def test_an_unanswered_one_is_denied_where_something_serves(
+        self, plan: Draw, settled: Callable[..., Settled]
+    ) -> None:
+        serving = {"production": settled("1.0.0", "blue")}
+        with pytest.raises(Refused, match=r"schema-is-answered: 0001_index\.up\.sql:1: index-blocks-writes"):
+            insist(plan(settled=serving, migrations=[self.INDEX]).verdicts)
+
+    def test_an_answered_one_is_shown_with_its_reason(self, plan: Draw, settled: Callable[..., Settled]) -> None:
+        answer = '-- interlock: allow=index-blocks-writes reason="forty rows"\n'
+        one = plan(
+            settled={"production": settled("1.0.0", "blue")},
+            migrations=[{**self.INDEX, "up": answer + self.UP}],
+        )
+        insist(one.verdicts)
+        said = [(row.what, row.then) for row in rows(one, one.stage("production")) if row.what.startswith("schema ")]
+        assert said[0] == (
+            "schema change", "create index i on o: expand; SHARE on o; takes longer the more rows there are"
+        )  # fmt: skip
+        assert said[1][0] == "schema error"
+        assert said[1][1].endswith("(accepted: forty rows)")
+        assert "accepted: forty rows" in markdown(one)
+
+    def test_where_nothing_serves_yet_it_hurts_nobody(self, plan: Draw) -> None:
+        one = plan(migrations=[self.INDEX])
+        insist(one.verdicts)
+        assert [found.rule for found in one.stages[0].impacts[0].findings] == ["index-blocks-writes"]
+
+    def test_a_consumer_is_named(self, plan: Draw, settled: Callable[..., Settled], service: Service) -> None:
+        assert service.schema_ is not None
+        report = Consumer(name="report", owner="finance", reads={"o": ()})
+        watched = service.schema_.model_copy(update={"consumers": (report,)})
+        gone = {
+            "number": 1,
+            "name": "gone",
+            "phase": "contract",
+            "up": "drop view o",
+            "down": "create view o as select",
+        }
+        with pytest.raises(Refused, match=r"consumer: drop view o is read by report \(ask finance\)"):
+            insist(
+                plan(
+                    service=service.model_copy(update={"schema_": watched}),
+                    settled={"production": settled("1.0.0", "blue")},
+                    migrations=[gone],
+                ).verdicts
+            )
