@@ -8,6 +8,7 @@ from cli import app as command_line
 from cli import show
 from config import reference
 from config.settings import HOUSE
+from domain.schema.rules import RULES
 
 app = typer.Typer(add_completion=False)
 _NOTE = "<!-- Written by `make docs` from the help of every command. Edit that. -->"
@@ -17,12 +18,24 @@ _NOTE = "<!-- Written by `make docs` from the help of every command. Edit that. 
 def docs() -> None:
     """Write the generated pages of docs/ again.
 
-    They are cli.md, from the help of every command, and configuration.md, from reference.yaml and the models.
+    They are cli.md, from the help of every command, configuration.md, from reference.yaml and the models, and in
+    database.md the rules of the schema lint.
     """
     folder = HOUSE / "docs"
     (folder / "cli.md").write_text(render(), encoding="utf-8")
     reference.write(folder / "configuration.md")
-    show.say(f"{folder}/cli.md\n{folder}/configuration.md")
+    database = folder / "database.md"
+    database.write_text(with_rules(database.read_text(encoding="utf-8")), encoding="utf-8")
+    show.say("\n".join(f"{folder}/{page}.md" for page in ("cli", "configuration", "database")))
+
+
+def with_rules(page: str) -> str:
+    """Put the rules of the schema lint between their two marks."""
+    head, _, rest = page.partition("<!-- rules")
+    mark, _, rest = rest.partition("\n")
+    rows = (f"| `{name}` | {rule.severity} | {rule.happens} | {rule.instead} |" for name, rule in RULES.items())
+    table = "\n".join(["| rule | is | what happens to users | what to write instead |", "|---|---|---|---|", *rows])
+    return f"{head}<!-- rules{mark}\n{table}\n<!-- end{rest.partition('<!-- end')[2]}"
 
 
 def render() -> str:

@@ -11,7 +11,8 @@ from config.read import read as read_file
 from domain.errors import Invalid, Refused
 from domain.release.service import SchemaSpec
 from domain.schema.consumer import Consumer
-from domain.schema.impact import Finding, Impact, impact, refusals, torn
+from domain.schema.impact import Finding, Impact, refusals, torn
+from domain.schema.lint import lint as judge
 from domain.schema.migration import Migration, read
 from domain.schema.rules import RULES
 
@@ -29,7 +30,7 @@ def lint(
     directory: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="With NNNN_name.up.sql and .down.sql files.")],
     after: Annotated[
         int | None,
-        typer.Option(metavar="NUMBER", help="The last one applied; the others are one release.", show_default=False),
+        typer.Option(metavar="NUMBER", help="The last one applied; what follows is one release.", show_default=False),
     ] = None,
     consumers: Annotated[
         Path | None,
@@ -37,14 +38,14 @@ def lint(
     ] = None,
     json: options.Json = False,
 ) -> None:
-    """Read migrations: class, locks, losses, and what to write instead.
+    """Read migrations, and what to write instead.
 
-    Every statement is classified from its text alone. Exits 3 when an error has no answer, 2 when files, names or
-    headers are malformed. An answer is a comment beside the statement: `-- interlock: allow=RULE reason="why"`.
+    Class, locks and losses of every statement, from its text alone. Exits 3 when an error has no answer, 2 when files,
+    names or headers are malformed. An answer is a comment beside it: `-- interlock: allow=RULE reason="why"`.
     """
     steps = [step for step in read(_files(directory)) if after is None or step.number > after]
     known = _consumers(consumers) if consumers else ()
-    impacts = [impact(step, known) for step in steps]
+    impacts = [judge(step, known) for step in steps]
     both = torn(steps) if after is not None else None
     found = refusals(impacts)
     if json:

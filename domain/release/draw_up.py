@@ -12,7 +12,7 @@ from domain.release.artifact import Commit
 from domain.release.plan import Plan, Request, Settled, Stage, WayBack, free_slot
 from domain.release.service import Check, Placement, Service
 from domain.release.version import name as name_version
-from domain.schema.impact import impact
+from domain.schema.lint import lint
 from domain.schema.migration import Applied, Migration, pending
 from domain.value import Value
 
@@ -104,7 +104,7 @@ def _stage(service: Service, environment: Environment, source: SourceFacts, hist
         ramp=tuple(100 * share for share in shares),
         judged=judged,
         schema_steps=steps,
-        impacts=tuple(impact(step, consumers) for step in steps),
+        impacts=tuple(lint(step, consumers) for step in steps),
         config=configuration(environment, placement),
         checks=_checks(service, environment.name),
         database=placement.database,

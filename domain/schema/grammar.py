@@ -3,9 +3,6 @@
 from bisect import bisect_left
 from typing import Any, NamedTuple
 
-import postgast
-from google.protobuf.json_format import MessageToDict
-
 Tree = dict[str, Any]
 _COMMENTS = frozenset({275, 276})  # SQL_COMMENT and C_COMMENT in libpg_query's scanner
 
@@ -28,6 +25,8 @@ class Fault(NamedTuple):
 
 def parse(script: str) -> tuple[Statement, ...] | Fault:
     """Read a script as PostgreSQL 18 does; nothing is looked up, so names need not exist."""
+    import postgast  # noqa: PLC0415  # a third of a second, and every command imports the plan's module
+
     raw = script.encode()
     if b"\x00" in raw:
         return Fault(_line(raw, raw.index(b"\x00")), "a NUL byte")
@@ -39,7 +38,9 @@ def parse(script: str) -> tuple[Statement, ...] | Fault:
     return tuple(_statement(raw, words, one) for one in found)
 
 
-def _statement(raw: bytes, words: list[tuple[int, int]], found: postgast.pg_query_pb2.RawStmt) -> Statement:
+def _statement(raw: bytes, words: list[tuple[int, int]], found: Any) -> Statement:
+    from google.protobuf.json_format import MessageToDict  # noqa: PLC0415  # the same
+
     stop = found.stmt_location + found.stmt_len if found.stmt_len else len(raw)
     first, after = bisect_left(words, (found.stmt_location, 0)), bisect_left(words, (stop, 0))
     [(node, body)] = MessageToDict(found.stmt, preserving_proto_field_name=True).items()

@@ -9,6 +9,7 @@ from typer.testing import Result
 from cli import docs
 from cli.app import WORDS, load
 from config.settings import HOUSE
+from domain.schema.rules import RULES
 
 Run = Callable[..., Result]
 
@@ -45,6 +46,12 @@ def test_every_command_shows_an_example_that_it_would_understand(words: tuple[st
 
 def test_the_page_of_commands_is_as_the_help_says() -> None:
     assert (HOUSE / "docs" / "cli.md").read_text(encoding="utf-8") == docs.render()
+
+
+def test_the_page_of_the_database_lists_the_rules_of_the_lint() -> None:
+    page = (HOUSE / "docs" / "database.md").read_text(encoding="utf-8")
+    assert page == docs.with_rules(page)
+    assert all(f"| `{name}` | {rule.severity} |" in page for name, rule in RULES.items())
 
 
 def test_usage_errors_exit_2(run: Run) -> None:

@@ -10,7 +10,8 @@ import domain.schema
 from domain.errors import Invalid
 from domain.schema.consumer import Consumer
 from domain.schema.header import without_allowances
-from domain.schema.impact import Impact, impact, refusals, torn
+from domain.schema.impact import Impact, refusals, torn
+from domain.schema.lint import lint
 from domain.schema.migration import Migration, read
 from domain.schema.rules import RULES
 
@@ -21,7 +22,7 @@ REPORT = Consumer(name="report", owner="finance", reads={"orders": ("total", "pl
 def look(up: str, down: str | None = None, **more: Any) -> Impact:
     files = {"0001_x.up.sql": up} | ({} if down is None else {"0001_x.down.sql": down})
     [step] = read(files)
-    return impact(step, **more)
+    return lint(step, **more)
 
 
 def rules(found: Impact) -> list[str]:
