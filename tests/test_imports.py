@@ -88,7 +88,7 @@ LONGER = {  # file: (lines at most, why it is better in one piece)
     "tests/adapters/test_workload.py": (515, "one contract, then what only a real engine can show"),
     "tests/config/test_catalog.py": (275, "one good folder, and everything in it that can contradict the rest"),
     "tests/domain/test_drift.py": (390, "one scene, changed on every plane, and then on all of them at once"),
-    "tests/domain/test_schema_changes.py": (280, "one table: a hundred statements and what each of them does"),
+    "tests/domain/test_schema_changes.py": (290, "one table: a hundred statements and what each of them does"),
     "tests/end_to_end/test_line.py": (310, "one shop's life in order: each story starts where the last one ended"),
     "tests/examples/test_shop.py": (570, "the example service from its history to its last request"),
     "tests/flows/test_found_done.py": (320, "every verb with an effect, dead at the same two points"),

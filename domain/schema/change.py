@@ -58,6 +58,7 @@ class Change(Value):
     columns: tuple[str, ...] = Field(default=(), description="columns that a new constraint reads")
     undone_by: str = Field(default="", description="what its way back must do; a prefix when it ends in a dot or space")
     hazards: tuple[str, ...] = Field(default=(), description="rules of the lint that this change breaks")
+    statement: int = Field(default=0, description="its number in the script, from 1")
     line: int = 0
 
     @property

@@ -20,9 +20,10 @@ def classify(statements: Sequence[Statement]) -> tuple[Change, ...]:
     """
     fresh: set[str] = set()
     changes = []
-    for statement in statements:
+    for number, statement in enumerate(statements, 1):
+        place = {"statement": number, "line": statement.line}
         for change in _changes(statement):
-            changes.append(_seen_from_outside(change, fresh).model_copy(update={"line": statement.line}))
+            changes.append(_seen_from_outside(change, fresh).model_copy(update=place))
             if not statement.body.get("if_not_exists") and not statement.body.get("missing_ok"):
                 fresh |= _made(change)
     return tuple(changes)

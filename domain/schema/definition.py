@@ -30,7 +30,7 @@ def _create_index(body: Tree) -> Iterator[Change]:
     schema = table.rpartition(".")[0]
     name = f"{schema}.{body.get('idxname', '')}" if schema else body.get("idxname", "")
     yield Change(
-        what=f"create {'unique ' if unique else ''}index {name} on {table}",
+        what=" ".join(filter(None, ("create", unique and "unique", "index", name, "on", table))),
         kind="contract" if unique else "expand",
         on=table,
         locks=lock("SHARE UPDATE EXCLUSIVE" if concurrent else "SHARE", table),

@@ -31,20 +31,31 @@ def parse(script: str) -> tuple[Statement, ...] | Fault:
     if b"\x00" in raw:
         return Fault(_line(raw, raw.index(b"\x00")), "a NUL byte")
     try:
-        found = postgast.parse(script).stmts
+        pieces = [piece.encode() for piece in postgast.split(script)]
     except postgast.PgQueryError as error:
         return Fault(_line(raw, max(error.cursorpos - 1, 0)), error.message)
     words = [(token.start, token.end) for token in postgast.scan(script).tokens if token.token not in _COMMENTS]
-    return tuple(_statement(raw, words, one) for one in found)
+    found, at = [], 0
+    for piece in pieces:
+        at = raw.index(piece, at)
+        first, after = bisect_left(words, (at, 0)), bisect_left(words, (at + len(piece), 0))
+        at += len(piece)
+        found.append(Statement(*_tree(piece), _line(raw, words[first][0]), _line(raw, words[after - 1][1] - 1)))
+    return tuple(found)
 
 
-def _statement(raw: bytes, words: list[tuple[int, int]], found: Any) -> Statement:
-    from google.protobuf.json_format import MessageToDict  # noqa: PLC0415  # the same
+def _tree(statement: bytes) -> tuple[str, Tree]:
+    """Give a statement's node by name; one that is nested deeper than protobuf goes (100 levels) has no tree."""
+    import postgast  # noqa: PLC0415  # as above
+    from google.protobuf.json_format import MessageToDict  # noqa: PLC0415  # as above
+    from google.protobuf.message import DecodeError  # noqa: PLC0415  # as above
 
-    stop = found.stmt_location + found.stmt_len if found.stmt_len else len(raw)
-    first, after = bisect_left(words, (found.stmt_location, 0)), bisect_left(words, (stop, 0))
+    try:
+        [found] = postgast.parse(statement.decode()).stmts
+    except DecodeError:
+        return "deeply_nested_stmt", {}
     [(node, body)] = MessageToDict(found.stmt, preserving_proto_field_name=True).items()
-    return Statement(node, body, _line(raw, words[first][0]), _line(raw, words[after - 1][1] - 1))
+    return node, body
 
 
 def _line(raw: bytes, at: int) -> int:

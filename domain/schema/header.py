@@ -1,6 +1,6 @@
 """What a migration says about itself, in comments.
 
--- interlock: phase=expand|migrate|contract tx=on|off timeout=30s     once, anywhere
+-- interlock: phase=expand|migrate|contract tx=on|off timeout=30s     once, on a line of its own
 -- interlock: allow=RULE reason="why"                                 on the statement, or on a line above it
 """
 
@@ -13,7 +13,7 @@ from domain.value import Value, seconds
 
 Phase = Literal["expand", "migrate", "contract"]
 _PHASES = ("expand", "migrate", "contract")
-_COMMENT = re.compile(r"(?:^|[\s;])--\s*interlock:[^\S\n]*(.*)$")
+_COMMENT = re.compile(r"^\s*--\s*interlock:\s*(.*)$|[\s;]--\s*interlock:\s*(allow=.*)$")
 _WORD = re.compile(r'([^\s="]+)=("[^"]*"|[^\s"]+)(?=\s|$)|\S+')
 _ALLOWANCE = re.compile(r"^[^\S\n]*--\s*interlock:[^\S\n]*allow=.*\n?", re.MULTILINE)
 _HEAD = {"phase", "tx", "timeout"}
@@ -67,7 +67,7 @@ def without_allowances(script: str) -> str:
 def _comments(script: str) -> Iterator[tuple[int, str]]:
     for line, text in enumerate(script.split("\n"), 1):
         if found := _COMMENT.search(text):
-            yield line, found[1]
+            yield line, found[1] or found[2] or ""
 
 
 def _words(place: str, text: str, problems: list[str]) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Read one migration and its way back, and find what would hurt."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from domain.schema.change import Change
 from domain.schema.classify import classify
@@ -28,7 +28,11 @@ def lint(step: Migration, consumers: Sequence[Consumer] = ()) -> Impact:
     if step.down is None and changes:
         forth.append(_finding("expand-stays" if step.phase == "expand" else "missing-down", up, 1, step.label))
     answered = [*_answer(up, step.up, statements, forth), *_answer(down, step.down or "", parse(step.down or ""), back)]
-    return Impact(migration=step.label, changes=changes, findings=tuple(sorted(answered, key=lambda one: one.line)))
+    return Impact(migration=step.label, changes=changes, findings=tuple(sorted(answered, key=_place)))
+
+
+def _place(finding: Finding) -> tuple[bool, int]:
+    return finding.file.endswith(".down.sql"), finding.line
 
 
 def _finding(rule: str, file: str, line: int, what: str) -> Finding:
@@ -42,25 +46,32 @@ def _of_changes(file: str, changes: Sequence[Change]) -> Iterator[Finding]:
 
 def _of_script(file: str, step: Migration, changes: Sequence[Change]) -> Iterator[Finding]:
     """Look at what only shows in the whole script: its phase, and what one transaction gathers."""
-    held: dict[str, int] = {}
+    held: dict[str, Change] = {}
     for change in changes:
         takes = change.kind == "contract" and step.phase != "contract"
         if takes or (change.adds and step.phase == "contract"):
             what = f"{change.what} ({change.kind}) in phase={step.phase}"
             yield _finding("wrong-phase", file, change.line, what)
-        if not step.transactional:
-            continue
-        if not change.transactional:
-            yield _finding("concurrently-in-transaction", file, change.line, change.what)
-        strong = {lock.relation for lock in change.locks if lock.strong}
-        if change.slow and change.on not in strong and held.get(change.on, change.line) < change.line:
-            what = f"{change.what}, under the lock of line {held[change.on]}"
-            yield _finding("work-under-lock", file, change.line, what)
-        earlier = {table for table, line in held.items() if line < change.line}
-        if earlier and strong - held.keys():
-            what = f"{change.what}, while {', '.join(sorted(earlier))} is locked"
-            yield _finding("several-locks", file, change.line, what)
-        held |= dict.fromkeys(strong - held.keys(), change.line)
+        if step.transactional:
+            yield from _of_transaction(file, change, held)
+            strong = {lock.relation for lock in change.locks if lock.strong}
+            held |= dict.fromkeys(strong - held.keys(), change)
+        elif change.transactional and len(changes) > 1:
+            yield _finding("half-done", file, change.line, change.what)
+
+
+def _of_transaction(file: str, change: Change, held: Mapping[str, Change]) -> Iterator[Finding]:
+    """Look at a change under the locks that earlier statements hold until the transaction ends."""
+    if not change.transactional:
+        yield _finding("concurrently-in-transaction", file, change.line, change.what)
+    strong = {lock.relation for lock in change.locks if lock.strong}
+    earlier = {table: taken for table, taken in held.items() if taken.statement < change.statement}
+    if change.slow and change.on in earlier and change.on not in strong:
+        what = f"{change.what}, under the lock of {earlier[change.on].what}"
+        yield _finding("work-under-lock", file, change.line, what)
+    if earlier and strong - held.keys():
+        what = f"{change.what}, while {', '.join(sorted(earlier))} is locked"
+        yield _finding("several-locks", file, change.line, what)
 
 
 def _of_consumers(file: str, changes: Sequence[Change], consumers: Sequence[Consumer]) -> Iterator[Finding]:

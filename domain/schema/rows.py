@@ -8,7 +8,7 @@ from domain.schema.grammar import Tree, inside, named, relation
 
 _TIMEOUTS = {"lock_timeout", "statement_timeout", "transaction_timeout", "idle_in_transaction_session_timeout"}
 _WRITERS = ("insert_stmt", "update_stmt", "delete_stmt", "merge_stmt")
-_SAFE_CALLS = {"setval", "now", "count", "version", "to_regclass"}
+_SAFE_CALLS = {"setval", "pg_get_serial_sequence", "max", "min", "count", "now", "version", "to_regclass"}
 
 
 def _written(table: str, what: str, **known: Any) -> Change:
@@ -68,7 +68,9 @@ def _looks(*tables: str) -> Change:
 def _select(body: Tree) -> Iterator[Change]:
     """Read a SELECT: it may call a function that does anything, and its WITH may write."""
     calls = {named(call["funcname"]).removeprefix("pg_catalog.") for call in inside(body, "func_call")}
-    if unknown := sorted(calls - _SAFE_CALLS):
+    if "into_clause" in body:
+        yield Change(what=f"create table {relation(body['into_clause']['rel'])}", kind="expand", slow=True)
+    elif unknown := sorted(calls - _SAFE_CALLS):
         yield Change(what=f"select {', '.join(unknown)}()", kind="opaque", hazards=("opaque",))
     elif "setval" in calls:
         yield Change(what="set a sequence", kind="data", lossy=True)
@@ -167,7 +169,7 @@ def _sequence(body: Tree) -> Iterator[Change]:
 
 def _set(body: Tree) -> Iterator[Change]:
     name = body.get("name", "everything")
-    if name in _TIMEOUTS or body["kind"] == "VAR_RESET_ALL":
+    if name in _TIMEOUTS or body["kind"] in ("VAR_RESET_ALL", "VAR_SET_MULTI"):  # the last is SET TRANSACTION
         yield Change(what=f"set {name}", kind="opaque", hazards=("own-transaction",))
     else:
         yield Change(what=f"set {name}", kind="migrate", hazards=("search-path",) if name == "search_path" else ())

@@ -92,6 +92,10 @@ RULES: Mapping[str, Rule] = {
         "PostgreSQL refuses it inside a transaction: the migration fails",
         "-- interlock: tx=off, and nothing else in the migration",
     ),
+    "half-done": _warning(
+        "with tx=off, a failure later in the script leaves this in place until the release is carried on",
+        "tx=off only for what needs it, each in a migration of its own",
+    ),
     # What an older version that still runs cannot survive.
     "wrong-phase": _error(
         "the header's phase promises something else: what is taken away breaks the version that still runs, and what "

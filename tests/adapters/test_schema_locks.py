@@ -24,6 +24,9 @@ alter table orders add constraint c check (id > 0) not valid;
 create table parts (id int) partition by list (id);
 create table part (id int);
 create schema zz_dropped;
+create table third partition of parts for values in (3);
+create sequence numbers;
+create table mother (note text);
 """
 STATEMENTS = [
     "alter table orders add column channel text",
@@ -41,6 +44,24 @@ STATEMENTS = [
     "alter table orders set schema zz_dropped",
     "alter index on_note rename to by_note",
     "alter table parts attach partition part for values in (1)",
+    "alter table parts detach partition third",
+    "alter table orders alter column note set storage external",
+    "alter table orders alter column note set compression pglz",
+    "alter table orders alter column note set (n_distinct = 5)",
+    "alter table orders alter column note set default ''",
+    "alter table orders alter column note drop default",
+    "alter table orders alter column note drop not null",
+    "alter table orders alter column id add generated always as identity",
+    "alter table orders cluster on on_note",
+    "alter table orders set without cluster",
+    "alter table orders replica identity full",
+    "alter table orders enable always trigger touch",
+    "alter table orders inherit mother",
+    "alter table orders enable row level security",
+    "alter table orders no force row level security",
+    "alter table orders owner to current_user",
+    "alter table orders add constraint u unique (note)",
+    "alter sequence numbers restart with 5",
     "create index i on orders (note)",
     "create table picks (order_id int references orders (id))",
     "create table second partition of parts for values in (2)",

@@ -166,6 +166,9 @@ TABLE = [
     Said("with gone as (delete from orders returning 1) select 1", "data", f"{RX} orders", "L", "delete-rows"),
     Said("truncate orders", "data", f"{AX} orders", "L", "truncate"),
     Said("select setval('numbers', 7)", "data", "", "L"),
+    Said("select setval(pg_get_serial_sequence('orders', 'id'), max(id)) from orders", "data", "", "L"),
+    Said("select id into picks from orders", "expand"),
+    Said("select id from orders", "migrate", "ACCESS SHARE orders"),
     # Upkeep.
     Said("vacuum full orders", "migrate", f"{AX} orders", "RN", "table-moved"),
     Said("vacuum orders", "migrate", f"{SUX} orders", "N"),
@@ -267,6 +270,12 @@ def test_what_is_no_sql_is_told_with_its_line(script: str, line: int) -> None:
     found = parse(script)
     assert isinstance(found, Fault)
     assert found.line == line
+
+
+def test_what_is_nested_too_deep_to_be_read_is_opaque_and_hides_no_neighbour() -> None:
+    deep, gone = changes("select " + " || ".join(["'a'"] * 500) + ";\ndrop table orders")
+    assert (deep.kind, deep.hazards) == ("opaque", ("opaque",))
+    assert (gone.what, gone.line) == ("drop table orders", 2)
 
 
 def test_a_script_without_statements_does_nothing() -> None:

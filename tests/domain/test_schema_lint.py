@@ -66,6 +66,10 @@ class TestTransaction:
         ]
         assert "several-locks" not in rules(look(f"-- interlock: tx=off\n{up}", ""))
 
+    def test_statements_on_one_line_are_statements_all_the_same(self) -> None:
+        up = "alter table a add x int; update a set x = 1 where x is null; alter table b add z int"
+        assert refused(look(up, "alter table a drop x; alter table b drop z")) == ["work-under-lock", "several-locks"]
+
     def test_one_statement_may_need_two_locks(self) -> None:
         up = f"{CONTRACT}alter table a add constraint f foreign key (b) references b (id) not valid"
         assert "several-locks" not in rules(look(up, "alter table a drop constraint f"))
@@ -81,6 +85,11 @@ class TestTransaction:
         up = "create index concurrently i on orders (a)"
         assert refused(look(up, "drop index concurrently i")) == ["concurrently-in-transaction"]
         assert refused(look(f"-- interlock: tx=off\n{up}", "drop index concurrently i")) == []
+
+    def test_what_could_have_been_in_a_transaction_is_told(self) -> None:
+        up = "-- interlock: tx=off\ncreate index concurrently i on orders (a);\nalter table orders add b int"
+        assert [one.line for one in look(up).findings if one.rule == "half-done"] == [3]
+        assert "half-done" not in rules(look("-- interlock: tx=off\ncreate index concurrently i on orders (a)"))
 
 
 class TestWayBack:
@@ -213,6 +222,12 @@ class TestHeader:
             "0001_a.up.sql:3: tx=maybe must be on or off",
             "0002_b.up.sql:2: tx is given twice",
         ]
+
+
+def test_a_comment_in_the_body_of_a_function_is_no_header() -> None:
+    body = "create function f() returns int language sql as 'select 1; -- interlock: phase=contract'"
+    [step] = read({"0001_x.up.sql": body})
+    assert step.phase == "expand"
 
 
 def test_a_broken_script_is_one_finding_and_no_guess() -> None:
