@@ -1,10 +1,8 @@
 """PostgreSQL's own grammar: the one file that knows the parser."""
 
-from bisect import bisect_left
 from typing import Any, NamedTuple
 
 Tree = dict[str, Any]
-_COMMENTS = frozenset({275, 276})  # SQL_COMMENT and C_COMMENT in libpg_query's scanner
 
 
 class Statement(NamedTuple):
@@ -34,13 +32,11 @@ def parse(script: str) -> tuple[Statement, ...] | Fault:
         pieces = [piece.encode() for piece in postgast.split(script)]
     except postgast.PgQueryError as error:
         return Fault(_line(raw, max(error.cursorpos - 1, 0)), error.message)
-    words = [(token.start, token.end) for token in postgast.scan(script).tokens if token.token not in _COMMENTS]
     found, at = [], 0
-    for piece in pieces:
+    for piece in pieces:  # without the comments and blanks before it
         at = raw.index(piece, at)
-        first, after = bisect_left(words, (at, 0)), bisect_left(words, (at + len(piece), 0))
-        at += len(piece)
-        found.append(Statement(*_tree(piece), _line(raw, words[first][0]), _line(raw, words[after - 1][1] - 1)))
+        first, at = _line(raw, at), at + len(piece)
+        found.append(Statement(*_tree(piece), first, _line(raw, at)))
     return tuple(found)
 
 

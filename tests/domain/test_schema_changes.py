@@ -253,12 +253,12 @@ def test_a_constraint_on_a_column_that_the_same_script_added_hurts_no_older_vers
 
 
 def test_every_action_of_an_alter_table_is_a_change_with_the_line_of_its_statement() -> None:
-    found = changes("-- é\n\nalter table o\n  drop column a,\n  add column b int;\n/* x */ drop table p, q;")
-    assert [(one.line, one.what) for one in found] == [
-        (3, "drop column o.a"),
-        (3, "add column o.b"),
-        (6, "drop table p"),
-        (6, "drop table q"),
+    found = changes("-- é\n\nalter table o\n  drop column a,\n  add column b int;\n/* x\n*/ drop table p, q;")
+    assert [(one.statement, one.line, one.what) for one in found] == [
+        (1, 3, "drop column o.a"),
+        (1, 3, "add column o.b"),
+        (2, 7, "drop table p"),
+        (2, 7, "drop table q"),
     ]
 
 

@@ -73,6 +73,8 @@ class TestTransaction:
     def test_one_statement_may_need_two_locks(self) -> None:
         up = f"{CONTRACT}alter table a add constraint f foreign key (b) references b (id) not valid"
         assert "several-locks" not in rules(look(up, "alter table a drop constraint f"))
+        more = up.replace("add constraint", "add c int, add constraint")
+        assert "several-locks" not in rules(look(more, "alter table a drop constraint f, drop c"))
 
     def test_rows_are_not_worked_on_under_a_lock_taken_before(self) -> None:
         add = "alter table orders add constraint c check (a > 0) not valid;\n"
