@@ -31,7 +31,9 @@ def environments(json: options.Json = False) -> None:
 def facts(environment: Environment) -> Mapping[str, str]:
     """Say what a profile means, one line per property."""
     rollout = environment.rollout
-    shares = " → ".join(map(str, rollout.shares(environment.replicas)))
+    judged = rollout.evidence == "traffic"
+    shares = " → ".join(map(str, rollout.shares(environment.replicas, judged=judged)))
+    shares += " → bake → 100" if judged and rollout.holdback else ""
     return {
         "after": environment.after or "–",
         "replicas": str(environment.replicas),

@@ -2,9 +2,10 @@
 
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import orjson
 import typer
@@ -14,6 +15,8 @@ from config.defaults import defaults
 from config.read import read
 from domain.canary.bounds import Bounds
 from domain.canary.ramp import Course, Ramp, plain
+from domain.canary.residual import NO_PAST, Past
+from domain.canary.season import past_of
 from domain.canary.tick import Tick
 from domain.canary.wire import Succession, tick_from
 from domain.errors import Invalid
@@ -31,6 +34,9 @@ def judge(
     ticks: Annotated[
         str, typer.Option("--ticks", metavar="FILE|-", help="One JSON object a line; - reads stdin.")
     ] = "-",
+    past: Annotated[
+        str, typer.Option("--past", metavar="FILE", help="Ticks of the weeks before, for `season`; t since the epoch.")
+    ] = "",
     bad_lines: Annotated[
         str, typer.Option("--bad-lines", metavar="skip|fatal", help="What a line that is no tick does.")
     ] = "fatal",
@@ -49,14 +55,31 @@ def judge(
     if bad_lines not in ("skip", "fatal"):
         raise Invalid(f"--bad-lines {bad_lines}: neither skip nor fatal", "skip tells and goes on, fatal ends")
     course = _course(plan)
-    if ticks == "-":
-        _judge(course, sys.stdin.buffer, bad_lines)  # type: ignore[arg-type]  # one of the two; a buffer can read1
+    usual, fatal = NO_PAST, bad_lines == "fatal"
+    if past:
+        with _opened("--past", past) as stream:
+            usual = _past(stream, fatal)
+    with _opened("--ticks", ticks) as stream:
+        _judge(Ramp(course, past=usual), stream, fatal)
+
+
+@contextmanager
+def _opened(option: str, name: str) -> Iterator[BufferedReader]:
+    if name == "-":
+        yield sys.stdin.buffer  # type: ignore[misc]  # typed as any binary stream; it is a buffer, which can read1
         return
     try:
-        with Path(ticks).open("rb") as stream:
-            _judge(course, stream, bad_lines)  # type: ignore[arg-type]  # one of the two
+        with Path(name).open("rb") as stream:
+            yield stream
     except OSError as error:
-        raise Invalid(f"--ticks {ticks}: {error.strerror}", "give a file, or - for stdin") from error
+        raise Invalid(f"{option} {name}: {error.strerror}", "give a file, or - for stdin") from error
+
+
+def _past(stream: BufferedReader, fatal: bool) -> Past:
+    door = Door(fatal)
+    seen = past_of(tick for lines in _arriving(stream) for _, tick in door.admit(lines))
+    door.insist()
+    return seen
 
 
 def _course(plan: Path | None) -> Course:
@@ -69,9 +92,9 @@ def _course(plan: Path | None) -> Course:
     return course
 
 
-def _judge(course: Course, stream: BufferedReader, bad_lines: Literal["skip", "fatal"]) -> None:
+def _judge(ramp: Ramp, stream: BufferedReader, fatal: bool) -> None:
     """Judge what has come, and answer it, before more is read: whoever writes ticks one by one waits for no block."""
-    ramp, door, out = Ramp(course), Door(bad_lines == "fatal"), sys.stdout
+    door, out = Door(fatal), sys.stdout
     for lines in _arriving(stream):
         told = door.admit(lines)
         rulings = ramp.looks([tick for _, tick in told])

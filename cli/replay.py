@@ -13,7 +13,7 @@ from domain.canary.criteria import Criteria
 from domain.canary.replay import Replayed, replay
 from domain.errors import Conflict, Invalid
 from domain.release.recall import plan_of
-from tasks.judge import baked
+from tasks.judge import baked, past
 from tasks.report import written
 
 app = typer.Typer(add_completion=False)
@@ -46,7 +46,9 @@ def again(
         _keep(page, written(house.journal, release, plan))
     seen = house.journal.entries(release=release, kinds=("looked", "judged"))
     bakes = {stage.environment: baked(house.journal, stage) for stage in plan.stages}
-    told = replay(seen, _criteria(policy) if policy else plan.criteria, bakes)
+    criteria = _criteria(policy) if policy else plan.criteria
+    pasts = {name: past(house.journal, criteria, plan.service, name, release) for name in bakes}
+    told = replay(seen, criteria, bakes, pasts)
     if json:
         show.data([one.model_dump(mode="json") | {"same": one.same} for one in told])
     else:

@@ -30,16 +30,18 @@ def ramp(warrant: Warrant, plan: Plan, stage: Stage, candidate: Deployed, artifa
     """
     now = attach(warrant, introduce(warrant, stage, candidate, plan.runtime.health, desk), desk.ports.router).route
     ask_for = partial(gate_of, warrant, plan, stage, artifact)
-    for share, following in zip(stage.ramp, (*stage.ramp[1:], 10_000), strict=True):
+    for share, following in zip(stage.ramp, (*stage.ramp[1:], 0), strict=True):
         now = shift(warrant, now.giving(stage.slot, share), desk.ports.router).route
-        if stage.judged and share < 10_000:
+        if stage.judged and following:
             watch = partial(judge, warrant, plan, stage, share=share, following=following)
             now = patiently(watch, share, now, ask_for(f"go on at {share / 100:g} %"), warrant, plan, stage, desk)
     enter(warrant, "baking")
     if stage.judged:
         watch = partial(bake, warrant, plan, stage)
-        now = patiently(watch, 10_000, now, ask_for("go on baking"), warrant, plan, stage, desk)
+        now = patiently(watch, stage.ramp[-1], now, ask_for("go on baking"), warrant, plan, stage, desk)
         file_report(warrant, desk)
+    if stage.ramp[-1] < 10_000:  # what was held back for the comparison follows at last
+        now = shift(warrant, now.giving(stage.slot, 10_000), desk.ports.router).route
     return now
 
 

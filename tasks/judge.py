@@ -1,7 +1,10 @@
 """Watch the traffic and decide; every look is a fact, so that a restart loses no evidence."""
 
 from domain.canary.calibration import known
-from domain.canary.judge import Judge, hold
+from domain.canary.criteria import Criteria
+from domain.canary.judge import Judge, hold, witnessed
+from domain.canary.residual import NO_PAST, Past
+from domain.canary.season import past_of
 from domain.canary.sitting import Sitting
 from domain.canary.tick import Tick
 from domain.canary.verdict import Verdict
@@ -9,7 +12,7 @@ from domain.errors import Rejected
 from domain.facts import Judged, Looked
 from domain.ports import Journal, Router, Samples
 from domain.release.plan import Plan, Stage
-from domain.release.recall import bake_of
+from domain.release.recall import bake_of, good_bakes
 from domain.release.route import Route
 from tasks.step import Warrant, look
 
@@ -34,7 +37,8 @@ def judge(
             waited += 1
             if verdict.decision == "continue" and waited >= patience:
                 verdict = hold(verdict, waited)
-            if verdict.decision != "continue":
+            early = verdict.decision == "promote" and waited < stage.profile.rollout.at_least
+            if verdict.decision != "continue" and not early:
                 return _conclude(warrant, share, verdict)
 
 
@@ -42,23 +46,25 @@ def judge(
 def bake(warrant: Warrant, plan: Plan, stage: Stage, route: Route, router: Router, extra: int = 0) -> Verdict:
     """Watch the promoted version for the declared time; seconds already watched before a restart count.
 
-    Returns `promote` or, when no request was seen or one replica is broken, `hold`. Raises Rejected when it must go
-    back.
+    Returns `promote`, or `hold`: no request was seen, a replica is broken, or the comparison with what is held back
+    needs a person. Raises Rejected when it must go back.
     """
-    if known := _concluded(warrant, 10_000):
+    share = stage.ramp[-1]
+    if known := _concluded(warrant, share):
         return known
     sitting = Sitting(_judge(warrant, plan, stage))
-    waited = _recall(sitting, warrant, 10_000)
+    waited = _recall(sitting, warrant, share)
     with router.samples(route, stage.slot) as samples:
         while True:
-            verdict = sitting.look(10_000, 10_000, _seen(warrant, samples, 10_000, 10_000))
+            verdict = sitting.look(share, share, _seen(warrant, samples, share, share))
             waited += 1
-            if verdict.decision != "continue":
-                return _conclude(warrant, 10_000, verdict)
+            if verdict.decision not in ("continue", "promote"):
+                return _conclude(warrant, share, verdict)
             if waited >= stage.profile.rollout.bake * (1 + extra):
-                seen = verdict.numbers["candidate_requests"] > 0
-                decided = verdict.model_copy(update={"decision": "promote"}) if seen else hold(verdict, waited)
-                return _conclude(warrant, 10_000, decided)
+                decided = (
+                    verdict.model_copy(update={"decision": "promote"}) if witnessed(verdict) else hold(verdict, waited)
+                )
+                return _conclude(warrant, share, decided)
 
 
 def baked(journal: Journal, stage: Stage) -> list[Tick]:
@@ -67,8 +73,18 @@ def baked(journal: Journal, stage: Stage) -> list[Tick]:
     return bake_of(journal.entries(release=serving, kinds=("looked",)), stage.environment) if serving else []
 
 
+def past(journal: Journal, criteria: Criteria, service: str, environment: str, release: str) -> Past:
+    """Recall what a bake is held against, where the criteria ask for that: every look there ever was is read."""
+    if criteria.season is None:
+        return NO_PAST
+    entries = journal.entries(service=service, environment=environment, kinds=("looked", "judged"))
+    return past_of(good_bakes(entries, release))
+
+
 def _judge(warrant: Warrant, plan: Plan, stage: Stage) -> Judge:
-    return Judge(plan.criteria, known(baked(warrant.journal, stage), "candidate", plan.criteria.spread))
+    journal, criteria = warrant.journal, plan.criteria
+    usual = past(journal, criteria, plan.service, stage.environment, warrant.release)
+    return Judge(criteria, known(baked(journal, stage), "candidate", criteria.spread), usual)
 
 
 def _recall(sitting: Sitting, warrant: Warrant, share: int) -> int:

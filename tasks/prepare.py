@@ -11,7 +11,7 @@ from domain.ports import Database, Journal, Ports, Source
 from domain.release import standing
 from domain.release.draw_up import History, SourceFacts, draw_up
 from domain.release.plan import Plan, Request
-from domain.release.recall import entered, phase_of, plan_of
+from domain.release.recall import entered, phase_of, plan_of, traffic_of
 from domain.release.service import Service
 from domain.release.state import OVER
 from domain.schema.migration import read
@@ -86,6 +86,9 @@ def compute(
 ) -> Plan:
     """Draw up a plan without recording anything: what `interlock plan` shows."""
     history = recall(service.name, request.environments, ports.databases, journal)
+    history = history.model_copy(
+        update={"traffic": _traffic(service.name, request.environments, environments, journal)}
+    )
     facts = survey(service, request, ports.source, history)
     return draw_up(request, service, environments, people, facts, history, ports.registry.repository(service.name))
 
@@ -105,6 +108,14 @@ def recall(service: str, wanted: tuple[str, ...], databases: Mapping[str, Databa
         applied={name: databases[name].applied() for name in wanted if name in databases},
         passed=passed,
     )
+
+
+def _traffic(
+    service: str, wanted: tuple[str, ...], environments: Mapping[str, Environment], journal: Journal
+) -> dict[str, float]:
+    """Recall the traffic where a ramp starts by it; looks are many, so nobody else reads them."""
+    asked = [name for name in wanted if name in environments and environments[name].rollout.start == "auto"]
+    return {name: traffic_of(journal.entries(service=service, environment=name, kinds=("looked",))) for name in asked}
 
 
 def survey(service: Service, request: Request, source: Source, history: History) -> SourceFacts:

@@ -31,6 +31,25 @@ class Gauge(Value):
     often: float = Field(default=0.1, gt=0, lt=1, description="… when it is seen in more than this part of the looks")
 
 
+class Objective(Value):
+    """What the service promises whoever asks, and how its error budget is watched while a version is new."""
+
+    success: float = Field(gt=0, lt=100, description="percent of requests that must succeed, such as 99.9")
+    window: Seconds = Field(
+        default=900.0, gt=0, description="the longest window of the burn guard; the others are parts of it"
+    )
+    at_least: int = Field(default=10, ge=1, description="failures in a window, below which nothing counts as burning")
+
+
+class Season(Value):
+    """A bake is held against the service's own past, by its minutes; with a holdback there is no need to."""
+
+    bake: Seconds = Field(default=900.0, ge=60, description="length of a placebo bake: that of the bakes of the past")
+    alpha: float = Field(
+        default=0.01, gt=0, lt=0.5, description="chance to stop a good bake; more than 1 / alpha good ones are needed"
+    )
+
+
 class Criteria(Value):
     """When the judge rolls back, and what it must exclude before more traffic follows."""
 
@@ -44,6 +63,18 @@ class Criteria(Value):
     latency: Latency | None = Field(default=Latency(), description="null: latency is measured and not judged")
     kpis: dict[str, Kpi] = Field(default={}, description="counts that must not drop, by the name the source gives them")
     gauges: dict[str, Gauge] = Field(default={}, description="levels that must not rise, by the name the source gives")
+    failures: int | None = Field(
+        default=None,
+        ge=1,
+        description="failed requests a release may cost beyond the stable version's rate; then back, however weak the "
+        "evidence",
+    )
+    objective: Objective | None = Field(
+        default=None, description="roll back as well when the error budget burns too fast, whatever both versions do"
+    )
+    season: Season | None = Field(
+        default=None, description="hold the failures of a bake against what is usual at that time; needs a long past"
+    )
     warm_up: Seconds = Field(
         default=60.0, ge=0, description="a new replica's latency and gauges do not count for this long; errors do"
     )

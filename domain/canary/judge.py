@@ -18,9 +18,11 @@ from domain.canary.charges import Charge, Evidence, charges, signal
 from domain.canary.criteria import Criteria
 from domain.canary.decide import Standard, decide
 from domain.canary.eprocess import Floats
+from domain.canary.guards import Guards
 from domain.canary.harm import Harm, Margins, Shown
 from domain.canary.health import Budget, Health
 from domain.canary.histogram import buckets
+from domain.canary.residual import NO_PAST, Past
 from domain.canary.share import SURE, Interval, Share
 from domain.canary.signals import Drop, Rise
 from domain.canary.tick import BOUNDARIES, Tick, quantile
@@ -34,11 +36,13 @@ class Judge:
     """A pure fold over ticks: the same ticks give the same verdicts, bit for bit, one by one or many at once.
 
     Evidence of harm runs through all shares; evidence of health starts anew at each (`enter`). `spread` is what was
-    measured between healthy replicas; without it the criteria's own, or a careful default, widens the margins.
+    measured between healthy replicas; without it the criteria's own, or a careful default, widens the margins. `past`
+    is what a bake is held against where the criteria ask for that.
     """
 
-    def __init__(self, criteria: Criteria, spread: Spread | None = None) -> None:
+    def __init__(self, criteria: Criteria, spread: Spread | None = None, past: Past = NO_PAST) -> None:
         self._criteria = criteria
+        self._guards = Guards(criteria, past)
         self.spread = spread or calibration.assumed(criteria.spread)
         self._arms = Arms(criteria.warm_up)
         self._harm: Harm | None = None
@@ -76,7 +80,10 @@ class Judge:
         while rest := ticks[len(verdicts) :]:
             together = rest[: self._arms.begin(rest)]
             evidence = self._baking(together) if self._share >= 10_000 else self._comparing(together)
-            verdicts += [decide(seen, self._standard) for seen in evidence]
+            verdicts += [
+                self._guards.over(decide(seen, self._standard), tick)
+                for seen, tick in zip(evidence, together, strict=True)
+            ]
         return verdicts
 
     def overrule(self) -> None:
@@ -193,6 +200,12 @@ def hold(verdict: Verdict, waited: float) -> Verdict:
     """Turn a `continue` at the end of patience into a `hold`: absence of evidence promotes nothing."""
     reason = f"no decision after {waited:.0f} s: {verdict.reasons[0]}"
     return verdict.model_copy(update={"decision": "hold", "reasons": (reason, *verdict.reasons[1:])})
+
+
+def witnessed(verdict: Verdict) -> bool:
+    """Tell at the end of a bake whether something was seen: of the stable version, too, where it was held back."""
+    arms = ("candidate",) if verdict.numbers["share"] >= 1.0 else ("candidate", "stable")
+    return all(verdict.numbers[f"{arm}_requests"] for arm in arms)
 
 
 def measured(ticks: Iterable[Tick]) -> dict[str, float]:

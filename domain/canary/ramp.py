@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 
 from domain.canary.calibration import Spread
 from domain.canary.criteria import Criteria
-from domain.canary.judge import Judge
+from domain.canary.judge import Judge, witnessed
+from domain.canary.residual import NO_PAST, Past
 from domain.canary.tick import Tick
 from domain.canary.verdict import Verdict
 from domain.value import Seconds, Value
@@ -27,10 +28,8 @@ class Course(Value):
     at_least: Seconds = Field(default=0.0, ge=0, description="shortest time at one share")
     at_most: Seconds = Field(default=1800.0, gt=0, description="longest time at one share; then somebody must look")
     bake: Seconds = Field(default=900.0, ge=0, description="how long the candidate is watched with all traffic")
-    failures: int | None = Field(
-        default=None,
-        ge=1,
-        description="failed requests the release may cost beyond the stable version's rate; then back",
+    holdback: int = Field(
+        default=0, ge=0, le=2_000, description="share in basis points that stays on the stable version during the bake"
     )
     criteria: Criteria = Criteria()
 
@@ -45,6 +44,12 @@ class Course(Value):
             raise ValueError("steps must rise strictly and end at 10000, such as [1000, 5000, 10000]")
         return self
 
+    @property
+    def shares(self) -> tuple[int, ...]:
+        """List the shares that are walked; the candidate is baked at the last one, and has all traffic after that."""
+        last = _WHOLE - self.holdback
+        return (*(share for share in self.steps if share < last), last)
+
 
 class Ruling(Value):
     """What to do now: an action, the share of traffic that the candidate has after it, and the verdict behind it."""
@@ -57,18 +62,17 @@ class Ruling(Value):
 class Ramp:
     """Where a rollout is. Time is the ticks' own: the same ticks give the same rulings, whenever they are read."""
 
-    def __init__(self, course: Course, spread: Spread | None = None) -> None:
-        self._course = course
-        self._judge = Judge(course.criteria, spread)
+    def __init__(self, course: Course, spread: Spread | None = None, past: Past = NO_PAST) -> None:
+        self._course, self._shares = course, course.shares
+        self._judge = Judge(course.criteria, spread, past)
         self._step, self._since, self._last = 0, -1, -1
         self._ended: Ruling | None = None
-        self._counts = [0, 0, 0, 0]  # of all looks: candidate's requests and bad ones, the stable version's
-        self._judge.enter(self.share, course.steps[min(1, len(course.steps) - 1)])
+        self._enter()
 
     @property
     def share(self) -> int:
         """Tell the candidate's share of traffic, in basis points."""
-        return self._course.steps[self._step]
+        return self._shares[self._step]
 
     def look(self, tick: Tick) -> Ruling:
         """Take one tick in and rule; a rollout that has ended stays ended."""
@@ -93,30 +97,25 @@ class Ramp:
             self._judge = before
             self._judge.looks(ticks[: len(rulings)])
         if self.share != share:
-            steps = self._course.steps
-            self._judge.enter(self.share, steps[min(self._step + 1, len(steps) - 1)])
+            self._enter()
         return rulings
 
     def _take(self, tick: Tick, verdict: Verdict) -> Ruling:
         self._since = tick.second if self._since < 0 else self._since
-        if self._course.failures is not None:
-            more = (*tick.total("candidate"), *tick.total("stable"))
-            self._counts = [seen + new for seen, new in zip(self._counts, more, strict=True)]
         ruling = self._rule(verdict, tick.second + 1 - self._since)
         if ruling.action in FINAL:
             self._ended = ruling
         return ruling
 
     def _rule(self, verdict: Verdict, waited: int) -> Ruling:
-        course, baking = self._course, self.share == _WHOLE
-        if verdict.decision == "roll back" or (verdict := self._too_dear(verdict)).decision == "roll back":
+        course, baking = self._course, self._step == len(self._shares) - 1
+        if verdict.decision == "roll back":
             return Ruling(action="rollback", share=0, verdict=verdict)
         if verdict.decision in ("drain", "hold"):
             return Ruling(action=verdict.decision, share=self.share, verdict=verdict)
         if baking and waited >= course.bake:
-            return Ruling(
-                action="promote" if verdict.numbers["candidate_requests"] else "hold", share=self.share, verdict=verdict
-            )
+            action, share = ("promote", _WHOLE) if witnessed(verdict) else ("hold", self.share)
+            return Ruling(action=action, share=share, verdict=verdict)
         if verdict.decision == "promote" and waited >= course.at_least and not baking:
             self._step, self._since = self._step + 1, -1
             return Ruling(action="advance", share=self.share, verdict=verdict)
@@ -124,16 +123,8 @@ class Ramp:
             return Ruling(action="hold", share=self.share, verdict=verdict)
         return Ruling(action="continue", share=self.share, verdict=verdict)
 
-    def _too_dear(self, verdict: Verdict) -> Verdict:
-        """Go back when more requests failed than the release may cost, however weak the evidence is."""
-        budget, (requests, bad, others, failed) = self._course.failures, self._counts
-        excess = bad - requests * (failed / others if others else 0.0)
-        if budget is None or excess < budget:
-            return verdict
-        reason = (
-            f"{excess:.0f} requests failed beyond the stable version's rate, {budget} are what this release may cost"
-        )
-        return verdict.model_copy(update={"decision": "roll back", "reasons": (reason, *verdict.reasons)})
+    def _enter(self) -> None:
+        self._judge.enter(self.share, self._shares[min(self._step + 1, len(self._shares) - 1)])
 
 
 def plain(t: float, ruling: Ruling) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from domain.canary.calibration import known
 from domain.canary.criteria import Criteria
 from domain.canary.judge import Judge
+from domain.canary.residual import NO_PAST, Past
 from domain.canary.sitting import Sitting
 from domain.canary.tick import Tick
 from domain.canary.verdict import Verdict
@@ -32,17 +33,20 @@ class Replayed(Value):
 
 
 def replay(
-    entries: Sequence[Entry], criteria: Criteria, bakes: Mapping[str, Sequence[Tick]] | None = None
+    entries: Sequence[Entry],
+    criteria: Criteria,
+    bakes: Mapping[str, Sequence[Tick]] | None = None,
+    pasts: Mapping[str, Past] | None = None,
 ) -> list[Replayed]:
     """Judge a release's recorded looks again; `entries` are its own looks and verdicts, in order.
 
-    `bakes` is what was seen, by environment, of the version that served before. `decided` is the look at which this
-    policy would have decided at the same share; None: it would still wait.
+    `bakes` is what was seen, by environment, of the version that served before, `pasts` what a bake is held against.
+    `decided` is the look at which this policy would have decided at the same share; None: it would still wait.
     """
     told: list[Replayed] = []
     for environment in dict.fromkeys(entry.environment for entry in entries):
         spread = known((bakes or {}).get(environment, ()), "candidate", criteria.spread)
-        told += _in_one(entries, environment, Sitting(Judge(criteria, spread)))
+        told += _in_one(entries, environment, Sitting(Judge(criteria, spread, (pasts or {}).get(environment, NO_PAST))))
     return told
 
 

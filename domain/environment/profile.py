@@ -1,6 +1,6 @@
 """What an environment is: its size, its strictness, and what must stand before it."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -27,8 +27,16 @@ class Rollout(Value):
         default="traffic",
         description="traffic: the judge must clear each share; checks: smoke checks alone (environments without users)",
     )
+    start: Literal["declared", "auto"] = Field(
+        default="declared",
+        description="canary only. auto: the first share is chosen from the traffic that was last seen here",
+    )
+    at_least: Seconds = Field(default=0.0, description="shortest time at one share, however clear the evidence is")
     patience: Seconds = Field(default=1800.0, description="longest time at one share before the judge holds")
     bake: Seconds = Field(default=900.0, description="how long the promoted version is watched before it is stable")
+    holdback: Annotated[int, Field(ge=0, le=20)] = Field(
+        default=0, description="percent that stay on the old version during the bake, so that the comparison goes on"
+    )
 
     @model_validator(mode="after")
     def _rises_to_everyone(self) -> Self:
@@ -36,8 +44,15 @@ class Rollout(Value):
             raise ValueError("ramp must rise strictly and end at 100, such as [10, 50, 100]")
         return self
 
-    def shares(self, replicas: int) -> tuple[int, ...]:
-        """List the traffic shares in percent, in order, for this strategy and number of replicas."""
+    def shares(self, replicas: int, *, judged: bool = True) -> tuple[int, ...]:
+        """List the traffic shares in percent, in order, for this strategy and number of replicas.
+
+        The version bakes at the last one: at what is not held back, where there is a judge to compare.
+        """
+        last = 100 - self.holdback if judged else 100
+        return (*(share for share in self._walked(replicas) if share < last), last)
+
+    def _walked(self, replicas: int) -> tuple[int, ...]:
         match self.strategy:
             case "canary":
                 return self.ramp

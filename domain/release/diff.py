@@ -44,6 +44,7 @@ def rows(plan: Plan, stage: Stage) -> tuple[Row, ...]:
             then=f"{resources.cpus} cpu, {resources.memory}",
         ),
         Row(what="traffic", now=f"slot {old.slot}" if old else "–", then=f"slot {stage.slot}: {ramp_words(stage)}"),
+        *([Row(what="start", now="", then=stage.start)] if stage.start else []),
         Row(what="approvals", now="", then=seats_text(profile.seats) or "none"),
         Row(what="checks", now="", then=", ".join(sorted(stage.checks)) or "none"),
         Row(what="bake", now="", then=f"{profile.rollout.bake:.0f} s" if stage.judged else "none: nothing to judge by"),
@@ -69,6 +70,7 @@ def _config_rows(now: dict[str, str], then: dict[str, str]) -> tuple[Row, ...]:
 def ramp_words(stage: Stage) -> str:
     """Say how traffic moves: `canary 10 → 50 → 100 %, judged on traffic`."""
     shares = " → ".join(f"{share / 100:g}" for share in stage.ramp)
+    shares += " → bake → 100" if stage.ramp[-1] < 10_000 else ""
     by = "judged on traffic" if stage.judged else "on checks alone"
     first = "first release, " if stage.previous is None else ""
     return f"{first}{stage.profile.rollout.strategy} {shares} %, {by}"

@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+from pydantic import Field
+
+from domain.canary.budget import start
 from domain.canary.criteria import Criteria
 from domain.environment.profile import Environment
 from domain.environment.topology import insist_on_order
@@ -33,6 +36,7 @@ class History(Value):
     settled: dict[str, Settled] = {}
     applied: dict[str, tuple[Applied, ...]] = {}
     passed: dict[str, frozenset[str]] = {}
+    traffic: dict[str, float] = Field(default={}, description="requests/s that an environment was last seen to have")
 
 
 def draw_up(
@@ -93,7 +97,8 @@ def _stage(service: Service, environment: Environment, source: SourceFacts, hist
     placement = service.environments[environment.name]
     previous = history.settled.get(environment.name)
     judged = previous is not None and environment.rollout.evidence == "traffic"
-    shares = environment.rollout.shares(environment.replicas) if previous else (100,)
+    shares = environment.rollout.shares(environment.replicas, judged=judged) if previous else (100,)
+    ramp, why = _ramp(tuple(100 * it for it in shares), service, environment, judged, history)
     steps = _schema_steps(service, environment.name, source.migrations, history.applied.get(environment.name, ()))
     consumers = service.schema_.consumers if service.schema_ else ()
     return Stage(
@@ -101,7 +106,8 @@ def _stage(service: Service, environment: Environment, source: SourceFacts, hist
         profile=environment,
         port=placement.port,
         slot=free_slot(previous),
-        ramp=tuple(100 * share for share in shares),
+        ramp=ramp,
+        start=why,
         judged=judged,
         schema_steps=steps,
         impacts=tuple(lint(step, consumers) for step in steps),
@@ -111,6 +117,19 @@ def _stage(service: Service, environment: Environment, source: SourceFacts, hist
         previous=previous,
         way_back=_way_back(previous, steps),
     )
+
+
+def _ramp(
+    declared: tuple[int, ...], service: Service, environment: Environment, judged: bool, history: History
+) -> tuple[tuple[int, ...], str]:
+    """Let the ramp start where the traffic says; as declared where nobody asked for that, or none was seen."""
+    rollout, rate = environment.rollout, history.traffic.get(environment.name, 0.0)
+    if rollout.start != "auto" or rollout.strategy != "canary" or not judged:
+        return declared, ""
+    if not rate:
+        return declared, "as declared: no traffic was seen here so far"
+    first = start(rate, declared, rollout.patience, service.criteria or Criteria())
+    return (*{first.share: None, **{it: None for it in declared if it > first.share}},), first.reason
 
 
 def configuration(environment: Environment, placement: Placement) -> dict[str, str]:

@@ -58,7 +58,8 @@ class Stage(Value):
     profile: Environment
     port: int
     slot: Slot
-    ramp: tuple[BasisPoints, ...]
+    ramp: tuple[BasisPoints, ...] = Field(description="the shares, in order; it bakes at the last one")
+    start: str = Field(default="", description="why the ramp starts as it does; empty: as declared")
     judged: bool = Field(description="False: checks alone, because nothing serves here yet or no users are here")
     schema_steps: tuple[Migration, ...] = ()
     impacts: tuple[Impact, ...] = Field(default=(), description="what each schema step does, and what was found in it")

@@ -88,8 +88,8 @@ def round_of(entries: Iterable[Entry], gate: Gate) -> tuple[int, bool]:
 
 
 def bake_of(entries: Iterable[Entry], environment: str) -> list[Tick]:
-    """List what was seen of a release while it had all traffic of an environment."""
-    return [tick for share, _, tick in looks_of(entries, environment) if share == 10_000]
+    """List what was seen of a release while it baked in an environment: a bake leads to no other share."""
+    return [tick for share, following, tick in looks_of(entries, environment) if share == following]
 
 
 def holds_of(entries: Iterable[Entry], environment: str, share: int | None = None) -> list[Verdict]:
@@ -102,6 +102,28 @@ def holds_of(entries: Iterable[Entry], environment: str, share: int | None = Non
         and share in (None, e.fact.share)
         and e.fact.verdict.decision == "hold"
     ]
+
+
+def good_bakes(entries: Iterable[Entry], release: str) -> list[Tick]:
+    """List what was seen of all bakes that ended well before a release began to be watched."""
+    good: list[Tick] = []
+    now: list[Tick] = []
+    for entry in entries:
+        if entry.release == release:
+            break
+        match entry.fact:
+            case Looked(share=share, next_share=following, tick=tick):
+                now.append(tick) if share == following else now.clear()
+            case Judged(verdict=verdict):
+                good += now if verdict.decision == "promote" else []
+                now = []
+    return good
+
+
+def traffic_of(entries: Iterable[Entry]) -> float:
+    """Tell how many requests a second were last seen, over five minutes of looks; 0: none."""
+    ticks = [entry.fact.tick for entry in entries if isinstance(entry.fact, Looked)][-300:]
+    return sum(sum(tick.total("candidate")[:1] + tick.total("stable")[:1]) for tick in ticks) / max(1, len(ticks))
 
 
 def looks_of(entries: Iterable[Entry], environment: str) -> list[tuple[int, int, Tick]]:

@@ -155,3 +155,19 @@ def test_a_refused_line_ends_it_after_all_before_it_were_answered(run: Run, plan
     ended = run("judge", "--plan", str(plan), "--ticks", str(ticks))
     assert ended.exit_code == 2
     assert [it["t"] for it in told(ended)] == [0.0, 1.0]
+
+
+def test_a_bake_may_be_held_against_a_past_from_a_file(run: Run, tmp_path: Path) -> None:
+    def told_of(minutes: range, bad: int) -> str:
+        arms = ({"arms": {"canary": {"web": {"requests": 3000, "bad": bad + minute % 3}}}} for minute in minutes)
+        return "\n".join(json.dumps({"t": 60.0 * minute} | it) for minute, it in zip(minutes, arms, strict=True))
+
+    plan, past, ticks = (tmp_path / name for name in ("plan.yaml", "past.jsonl", "ticks.jsonl"))
+    criteria = {"latency": None, "error_floor": 0.4, "season": {"bake": "5m"}}
+    plan.write_text(yaml.safe_dump({"steps": [10_000], "bake": "1h", "criteria": criteria}))
+    past.write_text(told_of(range(1, 2000), 5))
+    ticks.write_text(told_of(range(2000, 2010), 20))
+    ask = ("judge", "--plan", str(plan), "--ticks", str(ticks))
+    assert {it["action"] for it in told(run(*ask))} == {"continue"}
+    assert told(run(*ask, "--past", str(past)))[-1]["action"] == "rollback"
+    assert run(*ask, "--past", str(tmp_path / "none")).exit_code == 2

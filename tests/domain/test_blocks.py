@@ -6,15 +6,23 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.canary.criteria import Criteria, Gauge, Kpi
+from domain.canary.criteria import Criteria, Gauge, Kpi, Objective, Season
 from domain.canary.judge import Judge
 from domain.canary.ramp import Course, Ramp
 from domain.canary.tick import Arm, Cell, Tick
 
 CRITERIA = Criteria(
-    error_floor=0.01, harm_budget=0.02, warm_up=5.0, spread=0.0, kpis={"orders": Kpi()}, gauges={"cpu": Gauge()}
+    error_floor=0.01,
+    harm_budget=0.02,
+    warm_up=5.0,
+    spread=0.0,
+    kpis={"orders": Kpi()},
+    gauges={"cpu": Gauge()},
+    failures=200,
+    objective=Objective(success=98.0, window=60.0),
+    season=Season(),
 )
-COURSE = Course(steps=(1000, 5000, 10_000), at_most=60.0, bake=30.0, failures=200, criteria=CRITERIA)
+COURSE = Course(steps=(1000, 5000, 10_000), at_most=60.0, bake=30.0, criteria=CRITERIA)
 
 
 def story(seed: int, looks: int, worse: float, late: bool) -> list[Tick]:
