@@ -1,7 +1,8 @@
-"""Measure judges of canaries on synthetic traffic: `python -m bench.canary aa|detect|rivals`.
+"""Measure judges of canaries on synthetic traffic: `python -m bench.canary aa|detect|rivals|bake|placebo`.
 
 aa: how often a healthy release is rolled back. detect: who finds which fault, and when. rivals: the same with every
-judge tuned to one budget of false roll-backs. Tables go to the terminal; every row and its conditions to --json.
+judge tuned to one budget of false roll-backs. bake: both for a version that has all traffic. placebo: both again, held
+against its own past. Tables go to the terminal; every row and its conditions to --json.
 """
 
 import argparse
@@ -17,9 +18,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from bench.canary.bake import bake
 from bench.canary.experiments import BUDGET, EXPERIMENTS, Plan, Row
 from bench.canary.measure import BATCH
+from bench.canary.placebo import placebo
 from bench.canary.scenario import ENVIRONMENTS
+
+ALL = {**EXPERIMENTS, "bake": bake, "placebo": placebo}
 
 
 def main() -> int:
@@ -33,7 +38,7 @@ def main() -> int:
     rows: list[Row] = []
     begun = time.perf_counter()
     try:
-        for some in EXPERIMENTS[options.what](plan):
+        for some in ALL[options.what](plan):
             rows += some
             console.print(title(some), table(some), sep="\n", highlight=False)
             if options.json:
@@ -106,7 +111,7 @@ def _plan(options: argparse.Namespace) -> Plan:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.canary", description=__doc__)
-    parser.add_argument("what", choices=tuple(EXPERIMENTS))
+    parser.add_argument("what", choices=tuple(ALL))
     parser.add_argument("--runs", type=int, help=f"how many, rounded up to batches of {BATCH} (default 1000)")
     parser.add_argument("--seed", type=int, default=0, help="another number, other runs: 0 to 999")
     parser.add_argument("--quick", action="store_true", help="one batch, one rate, two environments")

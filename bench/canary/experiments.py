@@ -79,7 +79,7 @@ def aa(plan: Plan) -> Iterator[list[Row]]:
     """Release what is healthy: how often does each judge roll it back?"""
     for about, scenario in plan.scenarios():
         courses = follow(plan.entrants(), scenario, plan.evaluation(), plan.horizon)
-        yield [{**about, "judge": name, **_false(course)} for name, course in courses.items()]
+        yield [{**about, "judge": name, **false_alarms(course)} for name, course in courses.items()]
 
 
 def detect(plan: Plan) -> Iterator[list[Row]]:
@@ -106,7 +106,8 @@ def rivals(plan: Plan) -> Iterator[list[Row]]:
         }
         makes = {name: _with(TUNABLE[name], limit) for name, limit in limits.items()}
         held_out = follow(makes, scenario, seeds(EVALUATION, 4 * plan.runs, plan.seed), plan.horizon)
-        yield [{**about, "judge": name, "limit": limits[name], **_false(course)} for name, course in held_out.items()]
+        wrong = {name: {"limit": limits[name], **false_alarms(course)} for name, course in held_out.items()}
+        yield [{**about, "judge": name, **row} for name, row in wrong.items()]
         for name, fault in FAULTS.items():
             yield _found(plan, {**about, "fault": name}, scenario.faulty(fault), makes)
 
@@ -118,17 +119,19 @@ def _with(make: MakeScored, limit: float) -> Make:
     return lambda scenario, runs: make(scenario, runs, limit)
 
 
-def _false(course: Course) -> Row:
+def false_alarms(course: Course) -> Row:
+    """Tell how many healthy releases were rolled back, as columns of a row."""
     share = course.false_rollbacks()
     return {"runs": share.runs, "rolled back": share.value, "error": share.error}
 
 
 def _found(plan: Plan, about: Row, scenario: Scenario, makes: Mapping[str, Make]) -> list[Row]:
     courses = follow(makes, scenario, plan.evaluation(), plan.horizon)
-    return [{**about, "judge": name, **_detected(course, scenario)} for name, course in courses.items()]
+    return [{**about, "judge": name, **detected(course, scenario)} for name, course in courses.items()]
 
 
-def _detected(course: Course, scenario: Scenario) -> Row:
+def detected(course: Course, scenario: Scenario) -> Row:
+    """Tell how a fault was found, as columns of a row."""
     found = course.detection(scenario.fault.onset)
     return {
         "runs": found.early.runs,
