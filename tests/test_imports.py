@@ -72,7 +72,7 @@ LONGER = {  # file: (lines at most, why it is better in one piece)
     "tasks/deploy.py": (75, "ready means two things: it answers, and its log arrives"),
     "tasks/fault.py": (80, "one campaign's hook, whole: what it matches, and how it strikes"),
     "tasks/find_orphans.py": (75, "every product asked, and the ledger held against the answers"),
-    "tasks/judge.py": (115, "ramp and bake replay the same ticks"),
+    "tasks/judge.py": (125, "ramp and bake replay the same ticks"),
     "tasks/migrate.py": (70, "one migration, and the fingerprint it must find and leave"),
     "tasks/prepare.py": (135, "what a plan is drawn up from: source, history, databases"),
     "tasks/step.py": (285, "the protocol of intent, outcome and re-entry, which every verb goes through"),
