@@ -1,5 +1,6 @@
 """`interlock replay`: what the judge decided, once more from what it saw."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from domain.canary.criteria import Criteria
 from domain.canary.replay import Replayed, replay
 from domain.errors import Conflict, Invalid
 from domain.release.recall import plan_of
-from tasks.judge import baked, past
+from tasks.judge import judge_of
 from tasks.report import written
 
 app = typer.Typer(add_completion=False)
@@ -45,10 +46,8 @@ def again(
     if page:
         _keep(page, written(house.journal, release, plan))
     seen = house.journal.entries(release=release, kinds=("looked", "judged"))
-    bakes = {stage.environment: baked(house.journal, stage) for stage in plan.stages}
     criteria = _criteria(policy) if policy else plan.criteria
-    pasts = {name: past(house.journal, criteria, plan.service, name, release) for name in bakes}
-    told = replay(seen, criteria, bakes, pasts)
+    told = replay(seen, partial(judge_of, house.journal, plan, release, criteria=criteria))
     if json:
         show.data([one.model_dump(mode="json") | {"same": one.same} for one in told])
     else:

@@ -22,7 +22,7 @@ from domain.canary.account.summary import summary
 from domain.canary.account.trace import Trace
 from domain.release.plan import Plan, Stage
 from flows.report import artifact_key
-from tasks.judge import baked
+from tasks.judge import judge_of
 from tasks.step import Warrant
 
 _LOG = logging.getLogger("interlock.chart")
@@ -66,8 +66,10 @@ class Chart:
     """Follows the journal and shows what the judge saw and said, as long as there is something new."""
 
     def __init__(self, warrant: Warrant, plan: Plan, stage: Stage, put: Put) -> None:
-        self._release, self._journal, self._stage = warrant.release, warrant.journal, stage
-        self._criteria, self._names, self._put = plan.criteria, names_of(plan, stage.environment), put
+        self._release, self._journal, self._plan, self._environment = (
+            warrant.release, warrant.journal, plan, stage.environment,
+        )  # fmt: skip
+        self._names, self._put = names_of(plan, stage.environment), put
         self._trace: Trace | None = None
         self._read = 0
 
@@ -79,14 +81,15 @@ class Chart:
             try:
                 self._show()
             except Exception as error:  # Prefect, the ledger or a drawing: none of them is worth a release
-                _LOG.warning("%s: no chart of %s just now: %r", self._release, self._stage.environment, error)
+                _LOG.warning("%s: no chart of %s just now: %r", self._release, self._environment, error)
 
     def _show(self) -> None:
         if self._trace is None:
-            bake = baked(self._journal, self._stage)
-            self._trace = Trace(self._stage.environment, self._criteria, bake)
+            self._trace = Trace(
+                self._environment, judge_of(self._journal, self._plan, self._release, self._environment)
+            )
         new = self._journal.entries(
-            release=self._release, environment=self._stage.environment, kinds=("looked", "judged"), after=self._read
+            release=self._release, environment=self._environment, kinds=("looked", "judged"), after=self._read
         )
         if new:
             self._read = new[-1].seq

@@ -3,7 +3,7 @@
 from domain.canary.calibration import known
 from domain.canary.criteria import Criteria
 from domain.canary.judge import Judge, hold, witnessed
-from domain.canary.residual import NO_PAST, Past
+from domain.canary.residual import NO_PAST
 from domain.canary.season import past_of
 from domain.canary.sitting import Sitting
 from domain.canary.tick import Tick
@@ -29,7 +29,7 @@ def judge(
     if known := _concluded(warrant, share):
         return known
     patience = stage.profile.rollout.patience * (1 + extra)
-    sitting = Sitting(_judge(warrant, plan, stage))
+    sitting = Sitting(judge_of(warrant.journal, plan, warrant.release, stage.environment))
     waited = _recall(sitting, warrant, share)
     with router.samples(route, stage.slot) as samples:
         while True:
@@ -52,7 +52,7 @@ def bake(warrant: Warrant, plan: Plan, stage: Stage, route: Route, router: Route
     share = stage.ramp[-1]
     if known := _concluded(warrant, share):
         return known
-    sitting = Sitting(_judge(warrant, plan, stage))
+    sitting = Sitting(judge_of(warrant.journal, plan, warrant.release, stage.environment))
     waited = _recall(sitting, warrant, share)
     with router.samples(route, stage.slot) as samples:
         while True:
@@ -67,24 +67,18 @@ def bake(warrant: Warrant, plan: Plan, stage: Stage, route: Route, router: Route
                 return _conclude(warrant, share, decided)
 
 
-def baked(journal: Journal, stage: Stage) -> list[Tick]:
-    """Recall what was seen of the version that serves while it had all traffic: how much healthy replicas differ."""
-    serving = stage.previous.deployment.release if stage.previous else ""
-    return bake_of(journal.entries(release=serving, kinds=("looked",)), stage.environment) if serving else []
+def judge_of(journal: Journal, plan: Plan, release: str, environment: str, criteria: Criteria | None = None) -> Judge:
+    """Have a judge who knows what was seen before: how much healthy replicas differ, and what is usual in a bake.
 
-
-def past(journal: Journal, criteria: Criteria, service: str, environment: str, release: str) -> Past:
-    """Recall what a bake is held against, where the criteria ask for that: every look there ever was is read."""
-    if criteria.season is None:
-        return NO_PAST
-    entries = journal.entries(service=service, environment=environment, kinds=("looked", "judged"))
-    return past_of(good_bakes(entries, release))
-
-
-def _judge(warrant: Warrant, plan: Plan, stage: Stage) -> Judge:
-    journal, criteria = warrant.journal, plan.criteria
-    usual = past(journal, criteria, plan.service, stage.environment, warrant.release)
-    return Judge(criteria, known(baked(journal, stage), "candidate", criteria.spread), usual)
+    The plan's criteria are taken, unless others are given.
+    """
+    criteria, previous = criteria or plan.criteria, plan.stage(environment).previous
+    serving = journal.entries(release=previous.deployment.release, kinds=("looked",)) if previous else []
+    usual = NO_PAST
+    if criteria.season:  # every look there ever was: nobody else reads them
+        ever = journal.entries(service=plan.service, environment=environment, kinds=("looked", "judged"))
+        usual = past_of(good_bakes(ever, release))
+    return Judge(criteria, known(bake_of(serving, environment), "candidate", criteria.spread), usual)
 
 
 def _recall(sitting: Sitting, warrant: Warrant, share: int) -> int:

@@ -1,12 +1,14 @@
 """Keep the judge's report in the store, where it outlives the run's page."""
 
+from functools import partial
+
 from domain.canary.account.report import report as page_of
 from domain.facts import Done
 from domain.ports import Journal, Store
 from domain.release.outcomes import Reported
 from domain.release.plan import Plan
 from domain.release.recall import plan_of
-from tasks.judge import baked
+from tasks.judge import judge_of
 from tasks.step import Warrant, note
 
 
@@ -31,5 +33,5 @@ def report(warrant: Warrant, store: Store) -> None:
 
 def written(journal: Journal, release: str, plan: Plan) -> str:
     """Write the report of a release from the journal alone."""
-    bakes = {stage.environment: baked(journal, stage) for stage in plan.stages}
-    return page_of(journal.entries(release=release, kinds=("looked", "judged")), release, plan, bakes)
+    seen = journal.entries(release=release, kinds=("looked", "judged"))
+    return page_of(seen, release, plan, partial(judge_of, journal, plan, release))

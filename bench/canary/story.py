@@ -89,7 +89,7 @@ def main() -> int:
     asked.add_argument("--seed", type=int, default=1)
     options = asked.parse_args()
     entries = story(FAULTS[options.fault], seed=options.seed)
-    print(draw(trace(entries, "production", CRITERIA), NAMES), end="")
+    print(draw(trace(entries, "production", Judge(CRITERIA)), NAMES), end="")
     return 0
 
 

@@ -19,6 +19,8 @@ class Guards:
 
     def over(self, verdict: Verdict, tick: Tick) -> Verdict:
         """Take a look in: a guard that has words sends the candidate back, whatever the tests say."""
+        if not (self._burn or self._cost or self._usual):
+            return verdict
         alone = verdict.numbers["share"] >= 1.0
         words = [self._burning(tick), self._too_dear(tick, alone=alone), self._unusual(tick, alone=alone)]
         against = [it for it in words if it]

@@ -41,7 +41,7 @@ class Judge:
     """
 
     def __init__(self, criteria: Criteria, spread: Spread | None = None, past: Past = NO_PAST) -> None:
-        self._criteria = criteria
+        self.criteria = criteria
         self._guards = Guards(criteria, past)
         self.spread = spread or calibration.assumed(criteria.spread)
         self._arms = Arms(criteria.warm_up)
@@ -61,13 +61,13 @@ class Judge:
             return
         self._share, following = share, max(next_share, 1) / 10_000
         self._standard = Standard(
-            tolerated=min(0.5, self._criteria.harm_budget / following),
-            slower=min(1.0, self._criteria.latency.budget / math.sqrt(following)) if self._criteria.latency else None,
-            beta=self._criteria.beta,
+            tolerated=min(0.5, self.criteria.harm_budget / following),
+            slower=min(1.0, self.criteria.latency.budget / math.sqrt(following)) if self.criteria.latency else None,
+            beta=self.criteria.beta,
             source=self.spread.source,
         )
         self._health: Health | None = None
-        self._split, self._astray = Share(share / 10_000, self._criteria.share_margin), 0.0
+        self._split, self._astray = Share(share / 10_000, self.criteria.share_margin), 0.0
         self._seen: Floats = np.zeros(4)
 
     def look(self, tick: Tick) -> Verdict:
@@ -99,7 +99,7 @@ class Judge:
                     harm.excuse(place)
             self._health = None
         elif self._astray >= SURE:
-            self._split, self._astray = Share(0.0, self._criteria.share_margin), 0.0
+            self._split, self._astray = Share(0.0, self.criteria.share_margin), 0.0
 
     def _broken(self, replicas: Iterable[str]) -> str:
         return next((it for it in replicas if it not in self._excused), "")
@@ -134,7 +134,7 @@ class Judge:
         ]
 
     def _tests(self) -> tuple[Harm, Health]:
-        criteria, replicas, stable = self._criteria, len(self._arms.candidate.since), len(self._arms.stable.since)
+        criteria, replicas, stable = self.criteria, len(self._arms.candidate.since), len(self._arms.stable.since)
         if self._harm is None and replicas and stable:
             widened = self.spread.widened(criteria.error_ratio, replicas, stable)
             self._harm = Harm(Margins(widened, criteria.error_floor))
@@ -152,12 +152,12 @@ class Judge:
         if self._bake is None:
             stable = self._arms.stable
             rate = stable.bad / stable.requests if stable.requests else 0.0
-            floor = min(0.5, max(self._criteria.error_floor, self._criteria.error_ratio * rate))
-            self._bake = Harm(Margins(self._criteria.error_ratio, floor))
+            floor = min(0.5, max(self.criteria.error_floor, self.criteria.error_ratio * rate))
+            self._bake = Harm(Margins(self.criteria.error_ratio, floor))
         seen = self._arms.take(ticks, self._margin, self._budget)
         shown = _grown(self._bake, len(self._arms.candidate.since)).looks(seen.counts, alone=True)
         words = "the candidate fails more than the floor allows"
-        charged = charges("errors", words, shown.errors, self._criteria.alpha * BAKE, shown)
+        charged = charges("errors", words, shown.errors, self.criteria.alpha * BAKE, shown)
         told = zip(self._totals(seen).tolist(), charged, seen.broken, seen.measures, strict=True)
         return [
             Evidence(self._share, totals, [charge], None, (0.0, math.inf), 0.0, self._broken(broken), measures)
@@ -172,18 +172,18 @@ class Judge:
 
     def _charges(self, shown: Shown, ticks: Sequence[Tick]) -> list[list[Charge]]:
         """List, look by look, every kind of harm with the evidence for it and what is needed."""
-        alpha = self._criteria.alpha
+        alpha = self.criteria.alpha
         words = "the candidate fails more than the stable version and the floor allow"
         kinds = [charges("errors", words, shown.errors, alpha * ERRORS, shown)]
-        if self._criteria.latency:
+        if self.criteria.latency:
             words = "the candidate is slower than is tolerated"
             kinds.append(charges("latency", words, shown.latency, alpha * LATENCY, shown))
         return [list(it) for it in zip(*kinds, *self._signals(ticks), strict=True)]
 
     def _signals(self, ticks: Sequence[Tick]) -> Iterator[list[Charge]]:
         """Listen to what else may tell of harm; each signal has its part of alpha."""
-        part = self._criteria.alpha * SIGNALS / max(1, len(self._drops) + len(self._rises))
-        warm = self._arms.first + self._criteria.warm_up
+        part = self.criteria.alpha * SIGNALS / max(1, len(self._drops) + len(self._rises))
+        warm = self._arms.first + self.criteria.warm_up
         for drop in self._drops:
             yield [signal(f"{drop.name} drops", it, part) for it in drop.looks(ticks)]
         for rise in self._rises:

@@ -1,13 +1,9 @@
 """The judge's verdicts, reproduced from what it saw: bit for bit, or under another policy."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 
-from domain.canary.calibration import known
-from domain.canary.criteria import Criteria
 from domain.canary.judge import Judge
-from domain.canary.residual import NO_PAST, Past
 from domain.canary.sitting import Sitting
-from domain.canary.tick import Tick
 from domain.canary.verdict import Verdict
 from domain.facts import Entry, Judged, Looked
 from domain.value import Value
@@ -32,21 +28,15 @@ class Replayed(Value):
         return self.recorded.model_copy(update={"decision": self.now.decision}) == self.now
 
 
-def replay(
-    entries: Sequence[Entry],
-    criteria: Criteria,
-    bakes: Mapping[str, Sequence[Tick]] | None = None,
-    pasts: Mapping[str, Past] | None = None,
-) -> list[Replayed]:
+def replay(entries: Sequence[Entry], seat: Callable[[str], Judge]) -> list[Replayed]:
     """Judge a release's recorded looks again; `entries` are its own looks and verdicts, in order.
 
-    `bakes` is what was seen, by environment, of the version that served before, `pasts` what a bake is held against.
-    `decided` is the look at which this policy would have decided at the same share; None: it would still wait.
+    `seat` makes the judge of an environment. `decided` is the look at which this judge would have decided at the same
+    share; None: it would still wait.
     """
     told: list[Replayed] = []
     for environment in dict.fromkeys(entry.environment for entry in entries):
-        spread = known((bakes or {}).get(environment, ()), "candidate", criteria.spread)
-        told += _in_one(entries, environment, Sitting(Judge(criteria, spread, (pasts or {}).get(environment, NO_PAST))))
+        told += _in_one(entries, environment, Sitting(seat(environment)))
     return told
 
 

@@ -18,6 +18,7 @@ from domain.canary.account.report import report
 from domain.canary.account.sheet import ARMS
 from domain.canary.account.summary import summary
 from domain.canary.account.trace import MOST, Trace, trace
+from domain.canary.judge import Judge
 from domain.canary.tick import Cell, Tick
 from domain.canary.verdict import Verdict
 from domain.facts import Entry, Judged, Looked
@@ -54,7 +55,7 @@ def stories() -> dict[str, tuple[Entry, ...]]:
 
 @pytest.fixture
 def told(stories: dict[str, tuple[Entry, ...]]) -> dict[str, Trace]:
-    return {name: trace(entries, "production", CRITERIA) for name, entries in stories.items()}
+    return {name: trace(entries, "production", Judge(CRITERIA)) for name, entries in stories.items()}
 
 
 def texts(svg: str) -> list[str]:
@@ -80,7 +81,7 @@ def test_one_sentence_says_how_it_ended(told: dict[str, Trace]) -> None:
 
 
 def test_while_it_is_watched_the_sentence_says_what_is_missing(stories: dict[str, tuple[Entry, ...]]) -> None:
-    now = trace(stories["good"][:20], "production", CRITERIA)
+    now = trace(stories["good"][:20], "production", Judge(CRITERIA))
     assert headline(now, NAMES) == (
         "v1.2.0 has 10 % of the traffic, watched for 20 s: not enough evidence yet about errors and latency"
     )
@@ -88,7 +89,7 @@ def test_while_it_is_watched_the_sentence_says_what_is_missing(stories: dict[str
 
 def test_a_version_that_is_sent_back_for_its_latency_is_accused_of_that() -> None:
     entries = story(FAULTS["slow"].model_copy(update={"latency": 2.0}))
-    said = headline(trace(entries, "production", CRITERIA), NAMES)
+    said = headline(trace(entries, "production", Judge(CRITERIA)), NAMES)
     within = r"(half|9 of 10|99 of 100) .*requests within \d+ ms, with v1\.1\.0 \d+ ms"
     assert re.fullmatch(rf"v1\.2\.0 is slower: {within}: sent back after \d+ s", said)
 
@@ -107,7 +108,7 @@ def test_the_chart_shows_both_versions_every_decision_and_what_is_needed(told: d
 
 
 def test_without_latencies_there_is_no_panel_of_them() -> None:
-    one = trace(looked([arms(t, (20, 0), (180, 0)) for t in range(30)]), "production", CRITERIA)
+    one = trace(looked([arms(t, (20, 0), (180, 0)) for t in range(30)]), "production", Judge(CRITERIA))
     said = texts(draw(one, NAMES))
     assert "How slow?" not in said
     assert not [word for word in said if word.startswith("latency")]
@@ -115,7 +116,7 @@ def test_without_latencies_there_is_no_panel_of_them() -> None:
 
 def test_the_same_looks_give_the_same_bytes(stories: dict[str, tuple[Entry, ...]]) -> None:
     again = [Entry.model_validate_json(one.model_dump_json(by_alias=True)) for one in stories["slow"]]
-    one, other = (trace(entries, "production", CRITERIA) for entries in (stories["slow"], again))
+    one, other = (trace(entries, "production", Judge(CRITERIA)) for entries in (stories["slow"], again))
     assert draw(one, NAMES) == draw(other, NAMES)
     assert summary(one, NAMES) == summary(other, NAMES)
 
@@ -123,14 +124,14 @@ def test_the_same_looks_give_the_same_bytes(stories: dict[str, tuple[Entry, ...]
 def test_the_evidence_that_is_drawn_is_that_of_the_recorded_verdicts(stories: dict[str, tuple[Entry, ...]]) -> None:
     judge_at = [n for n, one in enumerate(stories["good"]) if isinstance(one.fact, Judged)]
     for last in judge_at:
-        drawn = trace(stories["good"][: last + 1], "production", CRITERIA)
+        drawn = trace(stories["good"][: last + 1], "production", Judge(CRITERIA))
         assert drawn.decided
         assert drawn.pieces[-1].findings == drawn.decided.findings
 
 
 def test_many_looks_become_a_few_hundred_points_and_no_request_is_lost() -> None:
     ticks = [arms(t, (5 + t % 3, int(t % 50 == 0)), (45, int(t % 20 == 0))) for t in range(1300)]
-    one = trace(looked(ticks), "production", CRITERIA.model_copy(update={"latency": None}))
+    one = trace(looked(ticks), "production", Judge(CRITERIA.model_copy(update={"latency": None})))
     assert MOST / 2 <= len(one.pieces) <= MOST
     assert len({piece.looks for piece in one.pieces[:-1]}) == 1
     assert sum(piece.looks for piece in one.pieces) == one.looks == 1300
@@ -171,7 +172,7 @@ def test_the_report_needs_nothing_from_elsewhere_and_holds_every_decision(
     stories: dict[str, tuple[Entry, ...]], plan: Callable[..., Plan], settled: Callable[..., Settled]
 ) -> None:
     drawn_up = plan(settled={"production": settled("<b>1.0.0</b>", "blue")}).model_copy(update={"criteria": CRITERIA})
-    html = report(stories["good"], RELEASE, drawn_up, {})
+    html = report(stories["good"], RELEASE, drawn_up, lambda _: Judge(drawn_up.criteria))
     page = Page(html)
     assert page.addresses == []
     assert not re.search(r"url\(|@import|<script", html)
@@ -218,6 +219,6 @@ def test_whatever_was_seen_can_be_drawn(
     if decision:
         verdict = Verdict.model_validate({"decision": decision, "reasons": ["because"], "host": "web-1"})
         entries.append(entry(next(number), Judged(share=1000, verdict=verdict)))
-    svg = draw(trace(entries, "production", CRITERIA), replace(NAMES, candidate=candidate, stable=stable))
+    svg = draw(trace(entries, "production", Judge(CRITERIA)), replace(NAMES, candidate=candidate, stable=stable))
     numbers = [value for shape in ElementTree.fromstring(svg).iter() for value in shape.attrib.values()]
     assert not [value for value in numbers if re.search(r"\b(nan|inf)\b", value)]

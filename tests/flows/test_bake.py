@@ -1,5 +1,6 @@
 """The bake in the release flow: what is held back, what the burn guard takes back, and where the next ramp starts."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from domain.facts import Judged, Looked
 from domain.release.recall import bake_of, plan_of
 from domain.release.route import Route
 from flows.release import release
+from tasks.judge import judge_of
 
 if TYPE_CHECKING:
     from conftest import World
@@ -105,10 +107,11 @@ def test_the_burn_guard_takes_back_what_no_comparison_shows_and_is_replayed_bit_
     seen = opened.desk.journal.entries(release=opened.release("v1.1.0"), kinds=("looked", "judged"))
     plan = plan_of(opened.desk.journal.entries(release=opened.release("v1.1.0"), kinds=("planned",)))
     assert plan
-    [told] = replay(seen, plan.criteria)
+    seat = partial(judge_of, opened.desk.journal, plan, opened.release("v1.1.0"))
+    [told] = replay(seen, seat)
     assert told.same
     assert (told.recorded.decision, told.decided) == ("roll back", told.second)
-    [loose] = replay(seen, plan.criteria.model_copy(update={"objective": None}))
+    [loose] = replay(seen, partial(seat, criteria=plan.criteria.model_copy(update={"objective": None})))
     assert loose.now.decision == "continue"
 
 
@@ -136,5 +139,7 @@ def test_a_release_without_a_long_past_says_so_and_is_replayed_with_what_it_had(
     verdict = [e.fact.verdict for e in entries if isinstance(e.fact, Judged)][-1]
     assert verdict.decision == "promote"
     assert "not held against the past: 0 placebo bakes of 15 min are known, 99 are needed" in verdict.reasons
-    told = replay(entries, seasonal)
+    plan = plan_of(opened.desk.journal.entries(release=opened.release("v1.1.0"), kinds=("planned",)))
+    assert plan
+    told = replay(entries, partial(judge_of, opened.desk.journal, plan, opened.release("v1.1.0")))
     assert [one.same for one in told] == [True, True, True]

@@ -1,5 +1,6 @@
 """One broken replica of the candidate: it loses its traffic, people are asked, and the version goes on without it."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from domain.policy.approval import Gate
 from domain.release.recall import plan_of
 from domain.release.route import Route, Slot
 from flows.release import release
+from tasks.judge import judge_of
 
 if TYPE_CHECKING:
     from conftest import World
@@ -102,7 +104,8 @@ def test_a_run_that_waits_for_people_looks_at_nothing_before_they_have_answered(
     assert world.phase("v1.1.0") == "released"
     plan = plan_of(journal.entries(release=name))
     assert plan
-    told = replay(journal.entries(release=name, kinds=("looked", "judged")), plan.criteria)
+    seen = journal.entries(release=name, kinds=("looked", "judged"))
+    told = replay(seen, partial(judge_of, journal, plan, name))
     assert [one.recorded.decision for one in told] == ["hold", "promote", "promote", "promote"]
     assert all(one.same for one in told)
 

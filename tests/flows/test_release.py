@@ -1,5 +1,6 @@
 """The release flow in memory: what stands at the end, whatever happens on the way."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from domain.release.recall import plan_of
 from domain.release.route import Route
 from flows.release import release
 from flows.rollback import rollback
+from tasks.judge import judge_of
 
 if TYPE_CHECKING:
     from conftest import World
@@ -80,11 +82,11 @@ def test_every_verdict_is_reproduced_bit_for_bit_and_another_policy_is_told_apar
     for name in dict.fromkeys(entry.release for entry in journal.entries(service="shop", kinds=("looked",))):
         seen, plan = journal.entries(release=name, kinds=("looked", "judged")), plan_of(journal.entries(release=name))
         assert plan
-        told = replay(seen, plan.criteria)
+        told = replay(seen, partial(judge_of, journal, plan, name))
         assert told
         assert all(one.same for one in told)
     stricter = plan.criteria.model_copy(update={"alpha": 1e-9})
-    [other] = replay(seen, stricter)
+    [other] = replay(seen, partial(judge_of, journal, plan, name, criteria=stricter))
     assert (other.recorded.decision, other.same) == ("roll back", False)
     assert other.decided is None
 

@@ -1,6 +1,6 @@
 """The judge's report of a release: one HTML page that needs nothing from elsewhere. Equal journals, equal bytes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from domain.canary.account import figures
 from domain.canary.account.chart import draw
@@ -8,7 +8,7 @@ from domain.canary.account.figures import Table
 from domain.canary.account.headline import Names, headline
 from domain.canary.account.svg import FONT, safe
 from domain.canary.account.trace import Trace, judged_in, trace
-from domain.canary.tick import Tick
+from domain.canary.judge import Judge
 from domain.facts import Entry
 from domain.release.plan import Plan
 
@@ -28,14 +28,13 @@ footer {{ color: #5f5f5f; margin: 2.5rem 0; font-size: .85rem; }}
 """.strip()
 
 
-def report(entries: Sequence[Entry], release: str, plan: Plan, bakes: Mapping[str, Sequence[Tick]]) -> str:
+def report(entries: Sequence[Entry], release: str, plan: Plan, seat: Callable[[str], Judge]) -> str:
     """Write the page of a release from its looks and verdicts, in order; the last environment is on top.
 
-    `bakes` is what was seen, by environment, of the version that served before.
+    `seat` makes the judge of an environment.
     """
     told = [
-        (place, trace(entries, place, plan.criteria, bakes.get(place, ())), names_of(plan, place))
-        for place in reversed(judged_in(entries))
+        (place, trace(entries, place, seat(place)), names_of(plan, place)) for place in reversed(judged_in(entries))
     ]
     title = headline(*told[0][1:]) if told else f"{release}: the judge has seen nothing"
     about = f"release {release}, plan {plan.hash[:12]}"

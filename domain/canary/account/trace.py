@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from domain.canary.calibration import known
-from domain.canary.criteria import Criteria
 from domain.canary.judge import Judge
 from domain.canary.sitting import Sitting
 from domain.canary.tick import BOUNDARIES, Arm, Cell, Tick, quantile
@@ -89,16 +87,15 @@ class Trace:
     However many looks there are, `pieces` are at most MOST, each as wide as the others but the last.
     """
 
-    def __init__(self, environment: str, criteria: Criteria, bake: Iterable[Tick] = ()) -> None:
-        """Begin with nothing; `bake` is what was seen there of the version that served before."""
-        self.environment, self.criteria = environment, criteria
+    def __init__(self, environment: str, judge: Judge) -> None:
+        """Begin with nothing, and with a judge who has seen nothing of it."""
+        self.environment, self.criteria, self.spread = environment, judge.criteria, judge.spread.source
         self.looks, self.last = 0, Verdict(decision="continue", reasons=("nothing was looked at yet",))
         self.pieces: list[Piece] = []
         self.stretches: list[Stretch] = []
         self.said: list[Said] = []
         self.replicas: dict[tuple[Arm, str], Total] = {}
-        spread = known(bake, "candidate", criteria.spread)
-        self._sitting, self.spread, self._width = Sitting(Judge(criteria, spread)), spread.source, 1
+        self._sitting, self._width = Sitting(judge), 1
 
     @property
     def decided(self) -> Verdict | None:
@@ -140,9 +137,9 @@ class Trace:
         self._width *= 2
 
 
-def trace(entries: Sequence[Entry], environment: str, criteria: Criteria, bake: Iterable[Tick] = ()) -> Trace:
+def trace(entries: Sequence[Entry], environment: str, judge: Judge) -> Trace:
     """Fold what the journal has of one release."""
-    told = Trace(environment, criteria, bake)
+    told = Trace(environment, judge)
     told.take(entries)
     return told
 
