@@ -18,6 +18,7 @@ from domain.canary.account.report import report
 from domain.canary.account.sheet import ARMS
 from domain.canary.account.summary import summary
 from domain.canary.account.trace import MOST, Trace, trace
+from domain.canary.criteria import Objective
 from domain.canary.judge import Judge
 from domain.canary.tick import Cell, Tick
 from domain.canary.verdict import Verdict
@@ -92,6 +93,18 @@ def test_a_version_that_is_sent_back_for_its_latency_is_accused_of_that() -> Non
     said = headline(trace(entries, "production", Judge(CRITERIA)), NAMES)
     within = r"(half|9 of 10|99 of 100) .*requests within \d+ ms, with v1\.1\.0 \d+ ms"
     assert re.fullmatch(rf"v1\.2\.0 is slower: {within}: sent back after \d+ s", said)
+
+
+def test_a_version_that_a_guard_sends_back_is_accused_in_the_guards_words() -> None:
+    criteria = CRITERIA.model_copy(update={"objective": Objective(success=99.9)})
+    ticks = [arms(second, (100, 20), (900, 180)) for second in range(60)]
+    judge = Judge(criteria)
+    judge.enter(1000, 5000)
+    verdicts = judge.looks(ticks)
+    end = next(number for number, verdict in enumerate(verdicts, start=1) if verdict.decision == "roll back")
+    entries = [*looked(ticks[:end]), entry(end, Judged(share=1000, verdict=verdicts[end - 1]))]
+    said = headline(trace(entries, "production", Judge(criteria)), NAMES)
+    assert re.fullmatch(r"v1\.2\.0 burns its error budget .* 99\.9 % allows, .*: sent back after \d+ s", said)
 
 
 def test_the_chart_shows_both_versions_every_decision_and_what_is_needed(told: dict[str, Trace]) -> None:

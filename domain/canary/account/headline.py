@@ -58,8 +58,10 @@ def headline(told: Trace, names: Names) -> str:
 
 
 def accusation(told: Trace, names: Names) -> str:
-    """Say what the version did, by the kind of harm for which the evidence is enough."""
+    """Say what the version did, by the kind of harm for which the evidence is enough; a guard has words of its own."""
     guilty = [it.metric.removeprefix("harm: ") for it in told.last.findings if crossed(it) and "harm" in it.metric]
+    if told.decided and not guilty:
+        return _first(names.within(told.decided.reasons[0]))
     kind = guilty[0] if guilty else "errors"
     if kind == "errors":
         return _compared(told, names)
