@@ -120,6 +120,15 @@ def test_the_chart_shows_both_versions_every_decision_and_what_is_needed(told: d
     assert "at least 10 times" in back
 
 
+def test_a_version_that_bakes_beside_what_is_held_back_gets_all_traffic_at_the_end() -> None:
+    ticks = [arms(t, (95, 0), (5, 0)) for t in range(30)]
+    entries = [entry(t, Looked(share=9500, next_share=9500, tick=one)) for t, one in enumerate(ticks)]
+    promoted = Verdict(decision="promote", reasons=("no harm is shown",))
+    told = trace([*entries, entry(30, Judged(share=9500, verdict=promoted))], "production", Judge(CRITERIA))
+    assert headline(told, NAMES) == "v1.2.0 fails 0 % of requests, v1.1.0 0 %: it gets all traffic, after 30 s"
+    assert "kept" in texts(draw(told, NAMES))
+
+
 def test_without_latencies_there_is_no_panel_of_them() -> None:
     one = trace(looked([arms(t, (20, 0), (180, 0)) for t in range(30)]), "production", Judge(CRITERIA))
     said = texts(draw(one, NAMES))

@@ -58,7 +58,7 @@ def _words(sheet: Sheet, y: float) -> list[str]:
     shapes, free = list[str](), LEFT - _APART
     for said in sheet.told.said:
         x = sheet.x(said.looks)
-        done = said.verdict.decision == "promote" and said.share == 10_000
+        done = said.verdict.decision == "promote" and said.last
         if x - free >= _APART:
             word = "kept" if done else _SAID[said.verdict.decision]
             shapes.append(svg.words(x - 4, y, word, 11.5, svg.INK, "end"))

@@ -49,8 +49,8 @@ def headline(told: Trace, names: Names) -> str:
             question = _open_question(verdict, names)
             slow = f" ({_within(told, names)})" if question.endswith("latency") else ""
             return f"{names.candidate} is held at {share / 100:g} % after {watched}: {question}{slow}"
-        case "promote" if share == 10_000:
-            return f"{_compared(told, names)}: it has all traffic, after {watched}"
+        case "promote" if told.stretches[-1].last:
+            return f"{_compared(told, names)}: it {'has' if share == 10_000 else 'gets'} all traffic, after {watched}"
         case "promote":
             return f"{_compared(told, names)}: more than {share / 100:g} % of the traffic may follow"
     what = _first(names.within(verdict.reasons[0]))

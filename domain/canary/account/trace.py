@@ -61,9 +61,13 @@ class Piece:
 
 @dataclass
 class Stretch:
-    """Looks in a row at one share: from the number of the first one on, between two times of the journal."""
+    """Looks in a row at one share: from the number of the first one on, between two times of the journal.
+
+    `last`: no other share is watched after it, whether it is all traffic or some is held back.
+    """
 
     share: int
+    last: bool
     first: int
     began: str
     ended: str
@@ -73,11 +77,12 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Said:
-    """A decision as the journal has it, after so many looks."""
+    """A decision as the journal has it, after so many looks; `last` where no other share is watched after it."""
 
     looks: int
     at: str
     share: int
+    last: bool
     verdict: Verdict
 
 
@@ -108,10 +113,12 @@ class Trace:
         recalled = self._sitting.recall(here, self.environment)
         for entry, (fact, verdict) in zip(here, recalled, strict=True):
             if isinstance(fact, Judged):
-                self.said.append(Said(self.looks, entry.at, fact.share, fact.verdict))
+                last = bool(self.stretches) and self.stretches[-1].last
+                self.said.append(Said(self.looks, entry.at, fact.share, last, fact.verdict))
             elif verdict:
                 if not self.stretches or fact.share != self.stretches[-1].share:
-                    self.stretches.append(Stretch(fact.share, self.looks, entry.at, entry.at))
+                    last = fact.next_share <= fact.share
+                    self.stretches.append(Stretch(fact.share, last, self.looks, entry.at, entry.at))
                 self.last = verdict
                 self._count(fact.tick, entry.at)
 
