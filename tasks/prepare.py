@@ -86,9 +86,7 @@ def compute(
 ) -> Plan:
     """Draw up a plan without recording anything: what `interlock plan` shows."""
     history = recall(service.name, request.environments, ports.databases, journal)
-    history = history.model_copy(
-        update={"traffic": _traffic(service.name, request.environments, environments, journal)}
-    )
+    history = history.model_copy(update={"traffic": _traffic(history, environments, journal)})
     facts = survey(service, request, ports.source, history)
     return draw_up(request, service, environments, people, facts, history, ports.registry.repository(service.name))
 
@@ -110,12 +108,14 @@ def recall(service: str, wanted: tuple[str, ...], databases: Mapping[str, Databa
     )
 
 
-def _traffic(
-    service: str, wanted: tuple[str, ...], environments: Mapping[str, Environment], journal: Journal
-) -> dict[str, float]:
-    """Recall the traffic where a ramp starts by it; looks are many, so nobody else reads them."""
-    asked = [name for name in wanted if name in environments and environments[name].rollout.start == "auto"]
-    return {name: traffic_of(journal.entries(service=service, environment=name, kinds=("looked",))) for name in asked}
+def _traffic(history: History, environments: Mapping[str, Environment], journal: Journal) -> dict[str, float]:
+    """Recall, where a ramp starts by it, the traffic that was seen when what serves there was released."""
+    told: dict[str, float] = {}
+    for name, settled in history.settled.items():
+        if name in environments and environments[name].rollout.start == "auto":
+            serving = settled.deployment.release
+            told[name] = traffic_of(journal.entries(release=serving, environment=name, kinds=("looked",)))
+    return told
 
 
 def survey(service: Service, request: Request, source: Source, history: History) -> SourceFacts:
