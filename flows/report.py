@@ -8,6 +8,7 @@ from prefect.runtime import flow_run
 
 from adapters.connect import Desk
 from domain.canary.judge import measured
+from domain.errors import ReleaseError
 from domain.release.artifact import Artifact
 from domain.release.diff import markdown, target_words
 from domain.release.plan import Plan
@@ -56,7 +57,9 @@ def file_report(warrant: Warrant, desk: Desk) -> None:
     """Put the judge's report into the store; a release never fails for want of it."""
     try:
         report(warrant, desk.ports.store)
-    except Exception:  # a full store, or a bug in a drawing: neither may stop a release or its way back
+    except ReleaseError as error:
+        _LOG.warning("%s: the judge's report is not in the store: %s", warrant.release, error.message)
+    except Exception:  # a bug in a drawing may stop neither a release nor its way back
         _LOG.warning("%s: the judge's report is not in the store", warrant.release, exc_info=True)
 
 
