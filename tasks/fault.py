@@ -66,7 +66,7 @@ def _hit(file: Path, fault: Fault) -> None:
     except FileNotFoundError:
         return
     fired.write_text(json.dumps({"pid": os.getpid(), "at": time.time(), "fault": fault.model_dump()}))
-    os.kill(os.getpid(), _SIGNALS[fault.do])
+    signal.pthread_kill(threading.get_ident(), _SIGNALS[fault.do])  # by os.kill this thread may still run on a little
 
 
 def _flow() -> str:

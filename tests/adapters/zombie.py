@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -126,7 +127,7 @@ def stop_once(here: bool) -> None:
     """Stop this process when it is where it should stop, and has not been there before."""
     if here and not _STOPPED:
         _STOPPED.append(True)
-        os.kill(os.getpid(), signal.SIGSTOP)
+        signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)  # by os.kill this thread may still run on a little
 
 
 def tell(error: ReleaseError) -> None:
