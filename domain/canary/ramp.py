@@ -65,7 +65,7 @@ class Ramp:
     def __init__(self, course: Course, spread: Spread | None = None, past: Past = NO_PAST) -> None:
         self._course, self._shares = course, course.shares
         self._judge = Judge(course.criteria, spread, past)
-        self._step, self._since, self._last = 0, -1, -1
+        self._step, self._since = 0, -1
         self._ended: Ruling | None = None
         self._enter()
 

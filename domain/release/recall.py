@@ -92,14 +92,14 @@ def bake_of(entries: Iterable[Entry], environment: str) -> list[Tick]:
     return [tick for share, following, tick in looks_of(entries, environment) if share == following]
 
 
-def holds_of(entries: Iterable[Entry], environment: str, share: int | None = None) -> list[Verdict]:
-    """List the verdicts with which the judge held in an environment, at one share or at any."""
+def holds_of(entries: Iterable[Entry], environment: str, share: int) -> list[Verdict]:
+    """List the verdicts with which the judge held at one share of an environment."""
     return [
         e.fact.verdict
         for e in entries
         if isinstance(e.fact, Judged)
         and e.environment == environment
-        and share in (None, e.fact.share)
+        and e.fact.share == share
         and e.fact.verdict.decision == "hold"
     ]
 
