@@ -27,7 +27,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 _CHUNK = 1024 * 1024
 _SCRATCH = "interlock_scratch_"
 _NAME = re.compile(f"{_SCRATCH}[0-9]+_[0-9a-f]+")
-_ABANDONED = 3600  # seconds
+_ABANDONED = 60  # seconds: whoever makes one connects to it at once, and stays connected
 # No password here: arguments can be read by every user of the machine. libpq has no environment variable for these.
 _LIVELY = "keepalives_idle=10 keepalives_interval=5 keepalives_count=3 tcp_user_timeout=60000"
 
@@ -138,7 +138,7 @@ def drop(link: Link, name: str) -> bool:
 
 
 def sweep(link: Link) -> None:
-    """Drop scratch databases older than an hour that nobody is connected to: their verification died."""
+    """Drop scratch databases older than a minute that nobody is connected to: whoever made them is gone."""
     for name, age, connected in scratches(link):
         if age > _ABANDONED and not connected:
             drop(link, name)

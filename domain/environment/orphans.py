@@ -4,6 +4,7 @@ An orphan carries our label or our name, stands nowhere by the ledger, and belon
 Whatever is not surely one is left alone; what carries no label of ours is never even looked at.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -21,7 +22,11 @@ Place = tuple[str, str]
 KINDS = ("opened", "planned", "entered", "done", "now serving")
 """The facts of the journal that `estate` reads."""
 
-_GRACE = 3600.0  # seconds for which scratch databases and unfinished objects are left to whoever began them
+_GRACE = {"database": 60.0, "object": 3600.0}
+"""Seconds for which what names no owner is left to whoever began it.
+
+Whoever makes a scratch database is connected to it from the first second to the last; an upload shows no such sign.
+"""
 _BUILD = "build"  # the environment of checks that run before anything is published: Plan.trial
 
 
@@ -122,8 +127,8 @@ def orphans(belongings: Iterable[Belonging], owned: Estate) -> tuple[Orphan, ...
 
 def _abandoned(it: Belonging) -> str | None:
     """Say why nobody wants what names no owner: it is old, and nobody is connected or writing."""
-    old = it.kind in ("database", "object") and it.age >= _GRACE
-    return f"whoever began it {it.age / 3600:.0f} h ago is gone" if old else None
+    old = it.age >= _GRACE.get(it.kind, math.inf)
+    return f"whoever began it {it.age / 60:.0f} min ago is gone" if old else None
 
 
 def _unowned(it: Belonging, owned: Estate) -> str | None:

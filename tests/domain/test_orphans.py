@@ -174,11 +174,11 @@ def test_a_route_without_anything_behind_it_is_an_orphan(ledger: Ledger) -> None
     assert found(ledger, route("shop-production")) == []
 
 
-@pytest.mark.parametrize("kind", ["database", "object"])
-def test_what_names_no_owner_goes_when_nobody_uses_it_and_an_hour_has_passed(ledger: Ledger, kind: Any) -> None:
+@pytest.mark.parametrize(("kind", "grace"), [("database", 60.0), ("object", HOUR)])
+def test_what_names_no_owner_goes_when_nobody_uses_it_for_a_while(ledger: Ledger, kind: Any, grace: float) -> None:
     there = [Belonging(kind=kind, id=name, name=name, age=age, in_use=used) for name, age, used in (
-        ("young", HOUR - 1, False), ("old", 2 * HOUR, False), ("used", 2 * HOUR, True))]  # fmt: skip
-    assert found(ledger, *there) == [("old", "whoever began it 2 h ago is gone")]
+        ("young", grace - 1, False), ("old", 2 * grace, False), ("used", 2 * HOUR, True))]  # fmt: skip
+    assert found(ledger, *there) == [("old", f"whoever began it {grace / 30:.0f} min ago is gone")]
     ledger.open("r-new", "planned")
     assert len(found(ledger, *there)) == 1
 
