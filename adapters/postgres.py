@@ -13,7 +13,9 @@ from psycopg.conninfo import make_conninfo
 
 from adapters import postgres_backup as archive
 from adapters import postgres_catalog as catalog
+from adapters import postgres_digest as content
 from adapters import postgres_fence as fence
+from adapters.postgres_clone import PostgresClone
 from adapters.postgres_migrate import Migrator, applied
 from domain.environment.orphans import Belonging
 from domain.errors import Invalid, Rejected, Unavailable
@@ -54,7 +56,7 @@ class Postgres:
     def rows(self) -> Mapping[str, int]:
         """Count the rows of every table, exactly."""
         with self._link(archive.PATIENCE) as link, catalog.snapshot(link):
-            return catalog.counts(link)
+            return content.counts(link)
 
     def migrate(
         self,
@@ -91,7 +93,7 @@ class Postgres:
             version = link.info.server_version
             program = archive.program("pg_dump", version // 10_000, self._binaries)
             [[snapshot]] = link.execute("select pg_export_snapshot()").fetchall()
-            measured = beside.submit(lambda: (catalog.fingerprint(link), catalog.digests(link)))
+            measured = beside.submit(lambda: (catalog.fingerprint(link), content.digests(link)))
             try:
                 archive.dump(program, archive.environment(self._dsn()), snapshot, into)
             except BaseException:
@@ -111,18 +113,34 @@ class Postgres:
         Grants and extension versions are not compared: a restore without privileges has none. The scratch database is
         dropped in any case. Raises Rejected naming what differs, Invalid when the role may not create databases.
         """
-        with self._link(archive.PATIENCE) as link, archive.scratch(link) as name:
-            with self._link(archive.PATIENCE, name) as copy:
-                program = archive.program("pg_restore", link.info.server_version // 10_000, self._binaries)
-                archive.restore(program, archive.environment(self._dsn(), PGDATABASE=name), stored)
-                with catalog.snapshot(copy):
-                    problems = _differences(backup.tables, catalog.digests(copy))
-                    if catalog.fingerprint(copy)[: catalog.STRUCTURE] != backup.fingerprint[: catalog.STRUCTURE]:
-                        problems.append("the schema differs")
-            if problems:
-                raise Rejected(
-                    "the restored backup is not what was backed up: " + "; ".join(problems), "take a new backup"
-                )
+        with self._restored(stored) as copy, catalog.snapshot(copy):
+            problems = _differences(backup.tables, content.digests(copy))
+            if catalog.fingerprint(copy)[: catalog.STRUCTURE] != backup.fingerprint[: catalog.STRUCTURE]:
+                problems.append("the schema differs")
+        if problems:
+            raise Rejected("the restored backup is not what was backed up: " + "; ".join(problems), "take a new backup")
+
+    @contextmanager
+    def clone(self, stored: IO[bytes], backup: Backup) -> Iterator[PostgresClone]:
+        """Restore a stored dump into a scratch database on the same server, to try things on.
+
+        What the backup says of its tables is believed: verify it first. All of it belongs to the migrator's role, and
+        nobody has been granted anything. The scratch database is dropped in any case.
+        """
+        with self._restored(stored) as copy:
+            yield PostgresClone(copy, backup.tables)
+
+    @contextmanager
+    def _restored(self, stored: IO[bytes]) -> Iterator[catalog.Link]:
+        """Restore into a scratch database, and be connected to it all the while: so it is seen to be in use."""
+        with (
+            self._link(archive.PATIENCE) as link,
+            archive.scratch(link) as name,
+            self._link(archive.PATIENCE, name) as copy,
+        ):
+            program = archive.program("pg_restore", link.info.server_version // 10_000, self._binaries)
+            archive.restore(program, archive.environment(self._dsn(), PGDATABASE=name), stored)
+            yield copy
 
     def belongings(self) -> tuple[Belonging, ...]:
         """List the scratch databases of its server, whichever database's verification made them."""

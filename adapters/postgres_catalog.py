@@ -1,4 +1,4 @@
-"""What PostgreSQL's catalogs tell: the schema's fingerprint, content digests, row counts, and who holds locks."""
+"""What PostgreSQL's catalogs tell: the schema's fingerprint, and who holds locks."""
 
 import hashlib
 import json
@@ -8,15 +8,12 @@ from contextlib import contextmanager
 from typing import Any, LiteralString
 
 import psycopg
-from psycopg import sql
-
-from domain.schema.backup import TableDigest
 
 Link = psycopg.Connection[tuple[Any, ...]]
 
 STRUCTURE = 48  # hex digits of a fingerprint that a dump carries; the rest is grants and extension versions
 
-_SCOPE: LiteralString = """
+SCOPE: LiteralString = """
 with member as (
   select classid, objid from pg_depend where deptype = 'e'
 ), space as (
@@ -101,25 +98,9 @@ _AROUND: dict[str, LiteralString] = {
         ) o, aclexplode(o.acl) x where x.grantee <> o.owner""",
     "versions": "select extname, extversion from pg_extension",
 }
-_TABLES: LiteralString = "select nspname, relname, id from relation where relkind = 'r' order by nspname, relname"
 _STEADY: LiteralString = """
 set local search_path = ''; set local row_security = off; set local timezone = 'UTC'; set local datestyle = 'ISO';
 set local intervalstyle = 'postgres'; set local bytea_output = 'hex'; set local extra_float_digits = 1;
-"""
-# Types whose hash depends on the value alone. All others are hashed as text: an enum, for one, hashes its OID, which
-# a restore changes, and json has no hash at all.
-_HASHED = (
-    "bool int2 int4 int8 float4 float8 numeric text varchar bpchar name uuid date time timetz timestamp timestamptz "
-    "interval bytea inet cidr macaddr jsonb"
-)
-_CELLS: LiteralString = """
-select array_agg(format(case
-    when coalesce(e.typname, t.typname) = any(string_to_array(%s, ' '))
-      and coalesce(e.typnamespace, t.typnamespace) = 'pg_catalog'::regnamespace then 't.%%I'
-    else 't.%%I::text' end, a.attname) order by a.attname collate "C")
-from pg_attribute a join pg_type t on t.oid = a.atttypid
-left join pg_type e on e.oid = t.typelem and t.typcategory = 'A'
-where a.attrelid = %s and a.attnum > 0 and not a.attisdropped
 """
 _HOLDERS: LiteralString = """
 select a.pid, coalesce(nullif(a.application_name, ''), a.backend_type, 'unnamed'), coalesce(a.state, 'state hidden'),
@@ -155,30 +136,6 @@ def fingerprint(link: Link) -> str:
     return _hash(link, _STRUCTURE)[:STRUCTURE] + _hash(link, _AROUND)[: 64 - STRUCTURE]
 
 
-def digests(link: Link) -> dict[str, TableDigest]:
-    """Digest every table's rows inside a snapshot, independent of the order of rows and columns (PostgreSQL ≥ 14)."""
-    found = {}
-    for schema, table, oid in _tables(link):
-        [[cells]] = link.execute(_CELLS, (_HASHED, oid)).fetchall()
-        query = sql.SQL(
-            "select count(*), coalesce(sum(h), 0)::text, coalesce(bit_xor(h), 0)::text"
-            " from (select hash_record_extended(row({cells}), 0) as h from only {table} t) q"
-        ).format(cells=sql.SQL(", ").join(map(sql.SQL, cells or ())), table=sql.Identifier(schema, table))
-        [[rows, total, xor]] = link.execute(query).fetchall()
-        found[f"{schema}.{table}"] = TableDigest(rows=rows, sum=total, xor=xor)
-    return found
-
-
-def counts(link: Link) -> dict[str, int]:
-    """Count every table's rows inside a snapshot."""
-    return {
-        f"{schema}.{table}": link.execute(
-            sql.SQL("select count(*) from only {}").format(sql.Identifier(schema, table))
-        ).fetchall()[0][0]
-        for schema, table, _ in _tables(link)
-    }
-
-
 def targets(link: Link, words: Iterable[str]) -> list[int]:
     """Find the tables and views that a script may lock: those it names, and those whose indexes it names."""
     return [oid for (oid,) in link.execute(_TARGETS, (sorted(words),))]
@@ -204,13 +161,9 @@ def invalid_indexes(link: Link, tables: list[int]) -> set[str]:
     return {name for (name,) in rows}
 
 
-def _tables(link: Link) -> list[tuple[Any, ...]]:
-    return link.execute(_SCOPE + _TABLES).fetchall()
-
-
 def _hash(link: Link, queries: dict[str, LiteralString]) -> str:
     found = {
-        name: sorted(json.dumps([_settled(cell) for cell in row], default=str) for row in link.execute(_SCOPE + query))
+        name: sorted(json.dumps([_settled(cell) for cell in row], default=str) for row in link.execute(SCOPE + query))
         for name, query in queries.items()
     }
     return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()

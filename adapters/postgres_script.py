@@ -36,6 +36,12 @@ class Statement:
     line: int
 
     @property
+    def headline(self) -> str:
+        """Give its first line, shortened to 80 characters."""
+        first, _, more = self.text.partition("\n")
+        return f"{first[:80].rstrip()} …" if more or len(first) > 80 else first
+
+    @property
     def concurrent(self) -> bool:
         """Tell whether it builds or drops an index without keeping readers or writers out."""
         return bool(_CONCURRENT.match(self.text))

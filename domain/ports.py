@@ -19,6 +19,7 @@ from domain.release.artifact import Artifact, CommandResult, Commit, Deployment,
 from domain.release.route import Route
 from domain.schema.backup import Backup
 from domain.schema.migration import Applied, Migration
+from domain.schema.rehearsal import Cost, Seen
 
 
 class Clock(Protocol):
@@ -210,6 +211,13 @@ class Database(Keeper, Protocol):
         """
         ...
 
+    def clone(self, stored: IO[bytes], backup: Backup) -> AbstractContextManager["Clone"]:
+        """Restore a stored dump into a scratch database to try things on; it is dropped in any case.
+
+        Raises Rejected when the dump is damaged.
+        """
+        ...
+
     def migrate(self, step: Migration, release: str, token: int, lock_timeout: float, lock_budget: float) -> Applied:
         """Apply one migration and its row in the migration table.
 
@@ -224,6 +232,33 @@ class Database(Keeper, Protocol):
 
     def rows(self) -> Mapping[str, int]:
         """Count the rows of every table."""
+        ...
+
+
+class Clone(Protocol):
+    """A copy of a database that nobody else uses, and nobody will miss."""
+
+    @property
+    def server(self) -> str:
+        """Name the server's version: `18.6`."""
+        ...
+
+    def run(self, script: str, *, transactional: bool, timeout: float) -> Cost:
+        """Run a script as a migration would (`timeout`: seconds for each statement); say what it cost.
+
+        Raises Rejected with the line when it fails; a transactional script has changed nothing then.
+        """
+        ...
+
+    def speak(self, statements: str, *, keep: bool) -> tuple[tuple[str, str], ...]:
+        """Run a version's statements, each for itself, in order; keep what they wrote, or undo it all.
+
+        Returns those that failed: the statement's first line, and what the server says.
+        """
+        ...
+
+    def look(self, *, rows_only: bool = False) -> Seen:
+        """Fingerprint the schema and digest what is in it; `rows_only` counts rows instead of digesting tables."""
         ...
 
 

@@ -1,7 +1,5 @@
 """A database, in memory: SQLite, so that SQL really runs, fails and rolls back."""
 
-import hashlib
-import json
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
@@ -11,9 +9,10 @@ from typing import IO
 import zstandard
 
 from adapters import postgres_script as script
+from adapters.memory.clone import MemoryClone, digests, fingerprint
 from domain.environment.orphans import Belonging
 from domain.errors import Conflict, Rejected, Unavailable
-from domain.schema.backup import Backup, TableDigest
+from domain.schema.backup import Backup
 from domain.schema.migration import Applied, Migration
 
 _FORMAT = "sqlite image, zstd"
@@ -44,7 +43,7 @@ class MemoryDatabase:
     def fingerprint(self) -> str:
         """Hash the schema; 64 hex digits."""
         with self._answering():
-            return _fingerprint(self._link)
+            return fingerprint(self._link)
 
     def applied(self) -> tuple[Applied, ...]:
         """List what was applied, in order."""
@@ -54,7 +53,7 @@ class MemoryDatabase:
     def rows(self) -> Mapping[str, int]:
         """Count the rows of every table."""
         with self._answering():
-            return {table: digest.rows for table, digest in _digests(self._link).items()}
+            return {table: digest.rows for table, digest in digests(self._link).items()}
 
     def migrate(
         self, step: Migration, release: str, token: int, lock_timeout: float = 0.05, lock_budget: float = 30.0
@@ -75,7 +74,7 @@ class MemoryDatabase:
                 raise Rejected(f"{step.label}: {budget}; nothing was changed\n{self.holder}", "end the transaction")
             self._run(step)
             told = step.model_dump(include={"number", "name", "phase"}) | {"checksum": step.checksum}
-            row = Applied(**told, release=release, fingerprint=_fingerprint(self._link))
+            row = Applied(**told, release=release, fingerprint=fingerprint(self._link))
             self._applied[step.number] = row
             return row
 
@@ -95,27 +94,39 @@ class MemoryDatabase:
             return Backup(
                 format=_FORMAT,
                 server=sqlite3.sqlite_version,
-                fingerprint=_fingerprint(self._link),
-                tables=_digests(self._link),
+                fingerprint=fingerprint(self._link),
+                tables=digests(self._link),
             )
 
     def verify(self, stored: IO[bytes], backup: Backup) -> None:
         """Load a stored image beside this database and compare; raises Rejected naming what differs."""
-        with closing(sqlite3.connect(":memory:")) as copy:
+        with self._restored(stored) as copy:
+            tables, schema = digests(copy), fingerprint(copy)
+        names = tables.keys() | backup.tables.keys()
+        problems = sorted(name for name in names if tables.get(name) != backup.tables.get(name))
+        problems += ["the schema"] if schema != backup.fingerprint else []
+        if problems:
+            raise Rejected(f"the restored backup differs in: {', '.join(problems)}", "take a new backup")
+
+    @contextmanager
+    def clone(self, stored: IO[bytes], _backup: Backup) -> Iterator[MemoryClone]:
+        """Load a stored image beside this database, to try things on."""
+        with self._restored(stored) as copy:
+            yield MemoryClone(copy)
+
+    @contextmanager
+    def _restored(self, stored: IO[bytes]) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
             try:
                 unpacker = zstandard.ZstdDecompressor().decompressobj()
                 image = unpacker.decompress(stored.read())
                 if not unpacker.eof:
                     raise Rejected("the stored backup is cut off", "take a new backup")
                 copy.deserialize(image)
-                tables, schema = _digests(copy), _fingerprint(copy)
+                fingerprint(copy)  # SQLite reads nothing before it is asked
             except (sqlite3.DatabaseError, zstandard.ZstdError) as error:
                 raise Rejected(f"the stored backup is damaged: {error}", "take a new backup") from error
-        names = tables.keys() | backup.tables.keys()
-        problems = sorted(name for name in names if tables.get(name) != backup.tables.get(name))
-        problems += ["the schema"] if schema != backup.fingerprint else []
-        if problems:
-            raise Rejected(f"the restored backup differs in: {', '.join(problems)}", "take a new backup")
+            yield copy
 
     def belongings(self) -> tuple[Belonging, ...]:
         """List the scratch databases."""
@@ -131,15 +142,10 @@ class MemoryDatabase:
             return True
 
     def _run(self, step: Migration) -> None:
-        self._link.execute("begin immediate")
         try:
-            for statement in script.statements(step.up):
-                self._link.execute(statement.text)
-        except sqlite3.Error as error:
-            self._link.execute("rollback")
-            where = f"{step.label}, line {statement.line}"
-            raise Rejected(f"{where}: {error}; nothing was changed", "mend the migration") from error
-        self._link.execute("commit")
+            MemoryClone(self._link).run(step.up, transactional=True, timeout=step.timeout)
+        except Rejected as error:
+            raise Rejected(f"{step.label}, {error.message}; nothing was changed", "mend the migration") from error
 
     def _insist(self, token: int, what: str) -> None:
         if self._token > token:
@@ -153,31 +159,3 @@ class MemoryDatabase:
             raise Unavailable("the database in memory is down", "set down = False")
         with self._lock:
             yield
-
-
-def _tables(link: sqlite3.Connection) -> list[str]:
-    found = link.execute("select name from sqlite_master where type = 'table' and name not like 'sqlite_%' order by 1")
-    return [name for (name,) in found]
-
-
-def _fingerprint(link: sqlite3.Connection) -> str:
-    columns = {
-        table: sorted(
-            map(repr, link.execute('select name, type, "notnull", dflt_value, pk from pragma_table_xinfo(?)', (table,)))
-        )
-        for table in _tables(link)
-    }
-    others = sorted(map(repr, link.execute("select type, name, sql from sqlite_master where type <> 'table'")))
-    return hashlib.sha256(json.dumps([columns, others]).encode()).hexdigest()
-
-
-def _digests(link: sqlite3.Connection) -> dict[str, TableDigest]:
-    found = {}
-    for table in _tables(link):
-        rows = [hashlib.sha256(repr(row).encode()).digest() for row in link.execute(f'select * from "{table}"')]
-        numbers = [int.from_bytes(row[:8]) for row in rows]
-        xor = 0
-        for number in numbers:
-            xor ^= number
-        found[f"public.{table}"] = TableDigest(rows=len(rows), sum=str(sum(numbers)), xor=str(xor))
-    return found

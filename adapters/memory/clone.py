@@ -1,0 +1,100 @@
+"""A copy of a database in memory, to try a way back on; and what SQLite tells of any of them."""
+
+import hashlib
+import json
+import sqlite3
+import time
+
+from adapters import postgres_script as script
+from domain.errors import Rejected
+from domain.schema.backup import TableDigest
+from domain.schema.rehearsal import Cost, Seen
+
+
+class MemoryClone:
+    """Runs the SQL that SQLite and PostgreSQL share; what it costs is told in seconds only."""
+
+    def __init__(self, link: sqlite3.Connection) -> None:
+        self._link = link
+
+    @property
+    def server(self) -> str:
+        """Name SQLite's version."""
+        return sqlite3.sqlite_version
+
+    def run(self, text: str, *, transactional: bool, timeout: float) -> Cost:  # noqa: ARG002  # SQLite has neither
+        """Run a script in a transaction; raises Rejected with the line when it fails."""
+        script.refuse_own_transactions(text, "the script")
+        began = time.monotonic()
+        self._link.execute("begin immediate")
+        try:
+            for statement in script.statements(text):
+                self._link.execute(statement.text)
+        except sqlite3.Error as error:
+            self._link.execute("rollback")
+            raise Rejected(f"line {statement.line}: {error}") from error
+        self._link.execute("commit")
+        return Cost(seconds=round(time.monotonic() - began, 3))
+
+    def speak(self, statements: str, *, keep: bool) -> tuple[tuple[str, str], ...]:
+        """Run a version's statements, each in a savepoint of one transaction; returns those that failed."""
+        failed = []
+        self._link.execute("begin immediate")
+        for statement in script.statements(statements):
+            self._link.execute("savepoint statement")
+            try:
+                self._link.execute(statement.text).fetchall()
+            except sqlite3.Error as error:
+                self._link.execute("rollback to statement")
+                failed.append((statement.headline, str(error)))
+            self._link.execute("release statement")
+        self._link.execute("commit" if keep else "rollback")
+        return tuple(failed)
+
+    def look(self, *, rows_only: bool = False) -> Seen:
+        """Fingerprint the schema and digest every table and every column of it."""
+        found = digests(self._link)
+        if rows_only:
+            found = {name: TableDigest(rows=digest.rows, sum="", xor="") for name, digest in found.items()}
+        columns = {f"public.{table}": _columns(self._link, table) for table in _tables(self._link)}
+        return Seen(fingerprint=fingerprint(self._link), tables=found, columns=columns)
+
+
+def fingerprint(link: sqlite3.Connection) -> str:
+    """Hash a schema; 64 hex digits."""
+    columns = {
+        table: sorted(
+            map(repr, link.execute('select name, type, "notnull", dflt_value, pk from pragma_table_xinfo(?)', (table,)))
+        )
+        for table in _tables(link)
+    }
+    others = sorted(map(repr, link.execute("select type, name, sql from sqlite_master where type <> 'table'")))
+    return hashlib.sha256(json.dumps([columns, others]).encode()).hexdigest()
+
+
+def digests(link: sqlite3.Connection) -> dict[str, TableDigest]:
+    """Digest the rows of every table, whatever the order of its columns."""
+    return {f"public.{table}": _digest(link, table, *_names(link, table)) for table in _tables(link)}
+
+
+def _columns(link: sqlite3.Connection, table: str) -> dict[str, TableDigest]:
+    return {name: _digest(link, table, name) for name in _names(link, table)}
+
+
+def _names(link: sqlite3.Connection, table: str) -> list[str]:
+    return [name for (name,) in link.execute("select name from pragma_table_xinfo(?) order by 1", (table,))]
+
+
+def _digest(link: sqlite3.Connection, table: str, *columns: str) -> TableDigest:
+    what = ", ".join(f'"{column}"' for column in columns)
+    rows = [hashlib.sha256(repr(row).encode()).digest() for row in link.execute(f'select {what} from "{table}"')]
+    numbers = [int.from_bytes(row[:8]) for row in rows]
+    xor = 0
+    for number in numbers:
+        xor ^= number
+    return TableDigest(rows=len(rows), sum=str(sum(numbers)), xor=str(xor))
+
+
+def _tables(link: sqlite3.Connection) -> list[str]:
+    found = link.execute("select name from sqlite_master where type = 'table' and name not like 'sqlite_%' order by 1")
+    return [name for (name,) in found]

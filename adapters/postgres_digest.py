@@ -1,0 +1,94 @@
+"""What is in PostgreSQL's tables: digests that depend on the content alone, and row counts."""
+
+from typing import LiteralString, NamedTuple
+
+from psycopg import sql
+
+from adapters.postgres_catalog import SCOPE, Link
+from domain.schema.backup import TableDigest
+
+_TABLES: LiteralString = "select nspname, relname, id from relation where relkind = 'r' order by nspname, relname"
+# Types whose hash depends on the value alone. All others are hashed as text: an enum, for one, hashes its OID, which
+# a restore changes, and json has no hash at all.
+_HASHED = (
+    "bool int2 int4 int8 float4 float8 numeric text varchar bpchar name uuid date time timetz timestamp timestamptz "
+    "interval bytea inet cidr macaddr jsonb"
+)
+_CELLS: LiteralString = """
+select array_agg(format(case
+    when coalesce(e.typname, t.typname) = any(string_to_array(%s, ' '))
+      and coalesce(e.typnamespace, t.typnamespace) = 'pg_catalog'::regnamespace then 't.%%I'
+    else 't.%%I::text' end, a.attname) order by a.attname collate "C")
+from pg_attribute a join pg_type t on t.oid = a.atttypid
+left join pg_type e on e.oid = t.typelem and t.typcategory = 'A'
+where a.attrelid = %s and a.attnum > 0 and not a.attisdropped
+"""
+_NAMES: LiteralString = """
+select attname from pg_attribute where attrelid = %s and attnum > 0 and not attisdropped order by attname collate "C"
+"""
+
+
+class Table(NamedTuple):
+    """One table in the catalog; in words `schema.name`."""
+
+    schema: str
+    name: str
+    oid: int
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def named(self) -> sql.Identifier:
+        """Name it in a query."""
+        return sql.Identifier(self.schema, self.name)
+
+
+def tables(link: Link) -> list[Table]:
+    """List the tables that hold rows of the application's."""
+    return [Table(*row) for row in link.execute(SCOPE + _TABLES)]
+
+
+def digests(link: Link) -> dict[str, TableDigest]:
+    """Digest every table's rows inside a snapshot, independent of the order of rows and columns (PostgreSQL ≥ 14)."""
+    return {str(table): digest(link, table) for table in tables(link)}
+
+
+def digest(link: Link, table: Table) -> TableDigest:
+    """Digest one table's rows inside a snapshot."""
+    [[cells]] = link.execute(_CELLS, (_HASHED, table.oid)).fetchall()
+    query = sql.SQL(
+        "select count(*), coalesce(sum(h), 0)::text, coalesce(bit_xor(h), 0)::text"
+        " from (select hash_record_extended(row({cells}), 0) as h from only {table} t) q"
+    ).format(cells=sql.SQL(", ").join(map(sql.SQL, cells or ())), table=table.named)
+    [[rows, total, xor]] = link.execute(query).fetchall()
+    return TableDigest(rows=rows, sum=total, xor=xor)
+
+
+def columns(link: Link, table: Table) -> dict[str, TableDigest]:
+    """Digest each column of one table as text inside a snapshot, so that it can be compared across types."""
+    names = [name for (name,) in link.execute(_NAMES, (table.oid,))]
+    if not names:
+        return {}
+    sums = [
+        sql.SQL(
+            "coalesce(sum(hashtextextended(t.{0}::text, 0)), 0)::text,"
+            " coalesce(bit_xor(hashtextextended(t.{0}::text, 0)), 0)::text"
+        ).format(sql.Identifier(name))
+        for name in names
+    ]
+    query = sql.SQL("select count(*), {} from only {} t").format(sql.SQL(", ").join(sums), table.named)
+    [[rows, *found]] = link.execute(query).fetchall()
+    pairs = zip(found[::2], found[1::2], strict=True)
+    return {name: TableDigest(rows=rows, sum=total, xor=xor) for name, (total, xor) in zip(names, pairs, strict=True)}
+
+
+def counts(link: Link) -> dict[str, int]:
+    """Count every table's rows inside a snapshot."""
+    return {str(table): count(link, table) for table in tables(link)}
+
+
+def count(link: Link, table: Table) -> int:
+    """Count one table's rows."""
+    [[rows]] = link.execute(sql.SQL("select count(*) from only {}").format(table.named)).fetchall()
+    return int(rows)

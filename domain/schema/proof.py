@@ -1,0 +1,205 @@
+"""The proof of a way back: a rehearsal judged, bound to exactly what was rehearsed."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from pydantic import Field
+
+from domain.canonical import sha256
+from domain.schema.backup import TableDigest
+from domain.schema.rehearsal import Moment, Rehearsal, Seen, WayBack
+from domain.value import Value
+
+_DAY = 86_400.0
+FRESH = 7 * _DAY
+"""Seconds for which a proof counts: data changes, and a way back that depends on it may end."""
+
+
+class Subject(Value):
+    """What a proof is about; another byte anywhere, another subject."""
+
+    fingerprint: str = Field(description="the schema before; the part that a dump carries")
+    server: str = Field(description="major version of PostgreSQL")
+    steps: tuple[str, ...] = Field(description="label and hash of both scripts of every step")
+    old: str | None = Field(description="hash of the old version's statements; None: nothing serves")
+    new: str | None = Field(description="hash of the new version's statements")
+
+
+class Problem(Value):
+    """One reason why the way back does not hold; `about` is the rule, for machines."""
+
+    about: str
+    says: str
+
+
+class Proof(Value):
+    """A way back that was walked on a copy, and what came of it."""
+
+    subject: Subject
+    tier: int = Field(description="0: no step; 1: the old version runs on the new schema; 2: the schema goes back, too")
+    problems: tuple[Problem, ...]
+    rehearsal: Rehearsal
+    at: float = Field(description="seconds since the epoch")
+
+    @property
+    def holds(self) -> bool:
+        """Tell whether nothing stands against it."""
+        return not self.problems
+
+    @property
+    def hash(self) -> str:
+        """Hash all of it; 64 hex digits."""
+        return sha256(self.model_dump(mode="json"))
+
+
+def subject_of(way: WayBack, fingerprint: str, server: str) -> Subject:
+    """Say what a proof of this way back is about."""
+    return Subject(
+        fingerprint=fingerprint,
+        server=server.partition(".")[0],
+        steps=tuple(f"{step.label} {sha256([step.up, step.down])[:16]}" for step in way.steps),
+        old=None if way.old is None else sha256(way.old),
+        new=None if way.new is None else sha256(way.new),
+    )
+
+
+def prove(way: WayBack, rehearsal: Rehearsal, subject: Subject, at: float) -> Proof:
+    """Judge a rehearsal: what is not shown to work does not work."""
+    problems = tuple(problem for rule in RULES for problem in rule(way, rehearsal))
+    tier = 0 if not way.steps else 2 if way.whole else 1
+    return Proof(subject=subject, tier=tier, problems=problems, rehearsal=rehearsal, at=at)
+
+
+def stale(proof: Proof, subject: Subject, now: float, fresh: float = FRESH) -> str | None:
+    """Say why a proof does not count for a subject, None when it does; `fresh` in seconds."""
+    for name in Subject.model_fields:
+        if getattr(proof.subject, name) != getattr(subject, name):
+            return f"it was made for another {_WORDS[name]}"
+    if now - proof.at > fresh:
+        return f"it is {(now - proof.at) / _DAY:.1f} days old, {fresh / _DAY:g} are allowed"
+    return None
+
+
+_WORDS = {
+    "fingerprint": "schema",
+    "server": "major version of the server",
+    "steps": "migration",
+    "old": "old version",
+    "new": "new version",
+}
+
+
+def _everything_works(_: WayBack, rehearsal: Rehearsal) -> Iterator[Problem]:
+    """No script and no statement of either version fails."""
+    for failure in rehearsal.failures:
+        yield Problem(about=failure.moment, says=f"{_HAPPENS[failure.moment]}: {failure.what}: {failure.says}")
+
+
+_HAPPENS: Mapping[Moment, str] = {
+    "old version before": "the old version's own statement fails on the schema it has now, so it can show nothing",
+    "up": "the migration fails",
+    "old version": "the old version fails on the new schema",
+    "new version": "the new version fails on its own schema",
+    "down": "the way back fails",
+    "up again": "after the way back it cannot go forward again",
+    "writes": "what both versions write fails",
+    "down after writes": "the way back fails once both versions have written",
+    "old version after": "the old version fails after the way back",
+}
+
+
+def _the_old_version_was_tried(way: WayBack, _: Rehearsal) -> Iterator[Problem]:
+    """Something that serves must be seen to work on the new schema."""
+    if way.old is not None and not way.old.strip():
+        yield Problem(about="not tried", says="the old version has no statements to try: nothing shows that it works")
+
+
+def _there_is_a_way_back(way: WayBack, _: Rehearsal) -> Iterator[Problem]:
+    """Only expand steps may do without a down script."""
+    for step in way.steps:
+        if step.down is None and step.phase != "expand":
+            yield Problem(about="no way back", says=f"{step.label} ({step.phase}) has no down script")
+
+
+def _the_way_back_leads_back(way: WayBack, rehearsal: Rehearsal) -> Iterator[Problem]:
+    """After down the schema and every row are those of before, and no sequence gives out a number twice."""
+    before, after = rehearsal.seen.get("old version before"), rehearsal.seen.get("down")
+    if not way.whole or before is None or after is None:
+        return
+    if before.fingerprint != after.fingerprint:
+        yield Problem(about="schema", says="the way back leads to another schema than the one before")
+    for table in _differing(before.tables, after.tables):
+        said = _difference(before.tables.get(table), after.tables.get(table))
+        yield Problem(about="data", says=f"after the way back, {table} {said}")
+    yield from _fallen_back(before, after)
+
+
+def _fallen_back(before: Seen, after: Seen) -> Iterator[Problem]:
+    for name, last in before.sequences.items():
+        if name in after.sequences and after.sequences[name] < last:
+            says = f"sequence {name} fell back from {last} to {after.sequences[name]}: it gives out numbers twice"
+            yield Problem(about="data", says=says)
+
+
+def _it_goes_forward_again(way: WayBack, rehearsal: Rehearsal) -> Iterator[Problem]:
+    """Up after down gives the same schema and the same rows as the first time."""
+    first, again = rehearsal.seen.get("up"), rehearsal.seen.get("up again")
+    if not way.undone or first is None or again is None:
+        return
+    if first.fingerprint != again.fingerprint:
+        yield Problem(about="up again", says="going forward again leads to another schema than the first time")
+    if way.whole:
+        for table in _differing(first.tables, again.tables):
+            said = _difference(first.tables.get(table), again.tables.get(table))
+            yield Problem(about="up again", says=f"going forward again, {table} {said}")
+
+
+def _what_was_written_stays(way: WayBack, rehearsal: Rehearsal) -> Iterator[Problem]:
+    """Rows that either version wrote on the new schema outlive the way back, in all columns that the old one knows.
+
+    A column that the way up itself rewrites cannot be held against what it was there; its table's rows are counted.
+    """
+    names: tuple[Moment, ...] = ("down", "up again", "writes", "down after writes")
+    moments = [rehearsal.seen.get(name) for name in names]
+    if not way.whole or None in moments:
+        return
+    old, new, written, after = (moment for moment in moments if moment is not None)
+    if after.fingerprint != old.fingerprint:
+        yield Problem(about="schema", says="once both versions have written, the way back leads to another schema")
+    for table in sorted(old.tables.keys() & written.tables.keys() & after.tables.keys()):
+        wrote, left = written.tables[table].rows, after.tables[table].rows
+        if wrote != left:
+            says = f"{table} has {left} rows after the way back, {wrote} when both versions had written"
+            yield Problem(about="writes", says=says)
+            continue
+        for column in sorted(_steady(old, new, table)):
+            if written.columns[table][column] != after.columns[table][column]:
+                says = f"what was written to {table}.{column} on the new schema is something else after the way back"
+                yield Problem(about="writes", says=says)
+    yield from _fallen_back(written, after)
+
+
+def _steady(old: Seen, new: Seen, table: str) -> set[str]:
+    """Name the columns that both schemas have, and whose values the way up leaves alone."""
+    before, after = old.columns.get(table, {}), new.columns.get(table, {})
+    return {column for column in before.keys() & after.keys() if before[column] == after[column]}
+
+
+def _differing(one: Mapping[str, TableDigest], other: Mapping[str, TableDigest]) -> list[str]:
+    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+
+
+def _difference(want: TableDigest | None, got: TableDigest | None) -> str:
+    if want is None or got is None:
+        return "is gone" if want else "is there, and was not before"
+    return f"has {got.rows} rows instead of {want.rows}" if want.rows != got.rows else "has other content"
+
+
+RULES: tuple[Callable[[WayBack, Rehearsal], Iterator[Problem]], ...] = (
+    _the_old_version_was_tried,
+    _there_is_a_way_back,
+    _everything_works,
+    _the_way_back_leads_back,
+    _it_goes_forward_again,
+    _what_was_written_stays,
+)
+"""Every rule that a way back must satisfy; the order is that of the report."""

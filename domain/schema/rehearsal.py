@@ -1,0 +1,87 @@
+"""What was seen when a way back was walked on a copy of the database: the record, and nothing judged yet."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from domain.schema.backup import TableDigest
+from domain.schema.change import Lock
+from domain.schema.migration import Migration
+from domain.value import Value
+
+Moment = Literal[
+    "old version before",
+    "up",
+    "old version",
+    "new version",
+    "down",
+    "old version after",
+    "up again",
+    "writes",
+    "down after writes",
+]
+"""The parts of a rehearsal, in order. `old version` and `new version`: the statements in their smoke.sql."""
+
+
+class WayBack(Value):
+    """What is tried: the steps of one release, and the statements of the version before it and of its own."""
+
+    steps: tuple[Migration, ...]
+    old: str | None = Field(default=None, description="smoke.sql of the version that serves; None: nothing serves")
+    new: str | None = Field(default=None, description="smoke.sql of the version to come; None: it has none")
+
+    @property
+    def undone(self) -> tuple[Migration, ...]:
+        """List the steps to undo, the last one first: down to the first that has no down script."""
+        found = []
+        for step in reversed(self.steps):
+            if step.down is None:
+                break
+            found.append(step)
+        return tuple(found)
+
+    @property
+    def whole(self) -> bool:
+        """Tell whether all steps are undone, so that what was there before must be there again."""
+        return len(self.undone) == len(self.steps)
+
+
+class Seen(Value):
+    """What a copy looks like at one moment; tables and sequences are named schema.name.
+
+    `columns` has each column of the tables whose rows a script has written: so two schemas can be compared in what they
+    have in common. What was not written cannot have changed.
+    """
+
+    fingerprint: str
+    tables: dict[str, TableDigest]
+    columns: dict[str, dict[str, TableDigest]] = {}
+    sequences: dict[str, int] = Field(default={}, description="how far each has come; 0: not begun")
+
+
+class Failure(Value):
+    """Something that did not work; `what` is the migration, or the statement's first line."""
+
+    moment: Moment
+    what: str
+    says: str
+
+
+class Cost(Value):
+    """What going up does to a database of this size, measured on the copy without anybody else on it."""
+
+    seconds: float
+    locks: tuple[Lock, ...] = Field(default=(), description="the strongest on each relation that was there before")
+    rewritten: tuple[str, ...] = Field(default=(), description="tables of which every row was written anew")
+    wal_bytes: int = 0
+
+
+class Rehearsal(Value):
+    """Everything that was seen; a moment that was not reached is not in `seen`."""
+
+    server: str
+    seen: Mapping[Moment, Seen]
+    failures: tuple[Failure, ...] = ()
+    costs: Mapping[str, Cost] = Field(default={}, description="of each step on its way up, by its label")
+    seconds: float = 0.0

@@ -1,0 +1,100 @@
+"""Walk the way there and back on a copy, before anybody walks it where it counts."""
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+from domain.errors import Rejected
+from domain.ports import Clone
+from domain.schema.header import read_header
+from domain.schema.migration import Migration
+from domain.schema.rehearsal import Cost, Failure, Moment, Rehearsal, Seen, WayBack
+
+
+class Halted(Exception):
+    """A script failed: whatever would follow shows nothing."""
+
+
+def rehearse(clone: Clone, way: WayBack) -> Rehearsal:
+    """Go up, let both versions speak, go down, up again, let both write, and go down once more.
+
+    What goes wrong is part of the record, and nothing is raised for it.
+    """
+    stage = _Stage(clone, way)
+    began = time.monotonic()
+    with suppress(Halted):
+        stage.there_and_back()
+        stage.back_with_what_was_written()
+    return Rehearsal(
+        server=clone.server,
+        seen=stage.seen,
+        failures=tuple(stage.failures),
+        costs=stage.costs,
+        seconds=round(time.monotonic() - began, 3),
+    )
+
+
+class _Stage:
+    """One copy, and what was seen on it so far."""
+
+    def __init__(self, clone: Clone, way: WayBack) -> None:
+        self.seen: dict[Moment, Seen] = {}
+        self.failures: list[Failure] = []
+        self.costs: dict[str, Cost] = {}
+        self._clone = clone
+        self._way = way
+
+    def there_and_back(self) -> None:
+        """Nobody writes meanwhile: what was there before must be there again, to the bit."""
+        self._look("old version before")
+        self._speak("old version before", self._way.old)
+        self.costs = self._run("up", self._way.steps)
+        self._look("up")
+        self._speak("old version", self._way.old)
+        self._speak("new version", self._way.new)
+        self._run("down", _downs(self._way.undone))
+        self._look("down")
+        self._speak("old version after", self._way.old if self._way.whole else None)
+        self._run("up again", self._way.steps[-len(self._way.undone) :] if self._way.undone else ())
+        self._look("up again")
+
+    def back_with_what_was_written(self) -> None:
+        """Both versions write, as they will while both serve; what they wrote must outlive the way back.
+
+        Each statement was seen to work alone. One that fails now meets a row that the other version has just written.
+        """
+        for statements in (self._way.new, self._way.old):
+            if statements:
+                self._clone.speak(statements, keep=True)
+        self._look("writes", rows_only=True)
+        self._run("down after writes", _downs(self._way.undone))
+        self._look("down after writes", rows_only=True)
+
+    def _run(self, moment: Moment, steps: Sequence[Migration]) -> dict[str, Cost]:
+        costs = {}
+        for step in steps:
+            try:
+                costs[step.label] = self._clone.run(step.up, transactional=step.transactional, timeout=step.timeout)
+            except Rejected as error:
+                self.failures.append(Failure(moment=moment, what=step.label, says=error.message))
+                raise Halted from error
+        return costs
+
+    def _speak(self, moment: Moment, statements: str | None) -> None:
+        """Run a version's statements and undo them; what failed before is told once."""
+        known = {failure.what for failure in self.failures}
+        for what, says in self._clone.speak(statements, keep=False) if statements else ():
+            if what not in known:
+                self.failures.append(Failure(moment=moment, what=what, says=says))
+
+    def _look(self, moment: Moment, *, rows_only: bool = False) -> None:
+        self.seen[moment] = self._clone.look(rows_only=rows_only)
+
+
+def _downs(steps: Sequence[Migration]) -> list[Migration]:
+    """Turn steps around: each runs its way back, as that script's own header says."""
+    found = []
+    for step in steps:
+        header, _ = read_header(f"{step.label}.down.sql", step.down or "", [])
+        found.append(step.model_copy(update={"up": step.down, **dict(header)}))
+    return found

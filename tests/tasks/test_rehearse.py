@@ -1,0 +1,161 @@
+"""A way back is walked on a copy: whatever would hurt where it counts shows there."""
+
+import io
+from collections.abc import Callable
+
+import pytest
+
+from adapters.memory.database import MemoryDatabase
+from domain.schema.migration import Migration
+from domain.schema.proof import Proof, prove, subject_of
+from domain.schema.rehearsal import Rehearsal, WayBack
+from tasks.rehearse import rehearse
+
+OLD = "select id, note from orders;\ninsert into orders (id, note) values (900, 'old')"
+NEW = "insert into orders (id, note) values (901, 'new')"
+Try = Callable[..., Proof]
+
+
+def step(up: str, down: str | None = None, number: int = 2, **more: object) -> Migration:
+    return Migration.model_validate({"number": number, "name": "step", "up": up, "down": down, **more})
+
+
+def walked(way: WayBack) -> Rehearsal:
+    database = MemoryDatabase()
+    database.execute("create table orders (id integer primary key, note text not null)")
+    database.execute("insert into orders values (1, 'Hugo'), (2, 'Ida')")
+    into = io.BytesIO()
+    backup = database.backup(into)
+    into.seek(0)
+    with database.clone(into, backup) as clone:
+        return rehearse(clone, way)
+
+
+def proven(*steps: Migration, old: str | None = OLD, new: str | None = NEW) -> Proof:
+    way = WayBack(steps=steps, old=old, new=new)
+    rehearsal = walked(way)
+    return prove(way, rehearsal, subject_of(way, "f" * 48, rehearsal.server), at=1000.0)
+
+
+def told(proof: Proof) -> list[str]:
+    return [problem.says for problem in proof.problems]
+
+
+COLOUR = step("alter table orders add column colour text", "alter table orders drop column colour")
+
+
+def test_a_way_back_that_leads_back_holds() -> None:
+    proof = proven(COLOUR)
+    assert told(proof) == []
+    assert (proof.holds, proof.tier) == (True, 2)
+    assert list(proof.rehearsal.costs) == ["0002_step"]
+
+
+def test_an_expand_step_without_a_way_back_stays_and_the_old_version_is_tried_on_it() -> None:
+    proof = proven(step("alter table orders add column colour text"))
+    assert (proof.holds, proof.tier) == (True, 1)
+    assert "down" in proof.rehearsal.seen
+
+
+def test_several_steps_are_undone_in_the_other_order() -> None:
+    more = step("create index on_colour on orders (colour)", "drop index on_colour", number=3)
+    assert told(proven(COLOUR, more)) == []
+
+
+def test_a_migration_that_fails_ends_the_rehearsal() -> None:
+    proof = proven(step("alter table nonsense add column x text", "select 1"))
+    [said] = told(proof)
+    assert said.startswith("the migration fails: 0002_step: line 1: no such table: nonsense")
+    assert "up" not in proof.rehearsal.seen
+
+
+def test_an_old_version_that_fails_on_the_new_schema_is_told_with_its_statement() -> None:
+    rename = step("alter table orders rename column note to remark", "alter table orders rename column remark to note")
+    said = told(proven(rename, new=None))
+    assert said[0] == "the old version fails on the new schema: select id, note from orders: no such column: note"
+    assert len(said) == 2  # the insert, too; and neither is told again
+
+
+def test_an_old_version_that_never_worked_shows_nothing() -> None:
+    [said] = told(proven(COLOUR, old="select nonsense from orders"))
+    assert said.startswith("the old version's own statement fails on the schema it has now, so it can show nothing")
+
+
+def test_an_old_version_without_statements_was_not_tried() -> None:
+    assert told(proven(COLOUR, old=" \n")) == ["the old version has no statements to try: nothing shows that it works"]
+
+
+def test_where_nothing_serves_nobody_needs_to_be_tried() -> None:
+    assert told(proven(COLOUR, old=None)) == []
+
+
+def test_a_new_version_must_work_on_its_own_schema() -> None:
+    [said] = told(proven(COLOUR, new="select shade from orders"))
+    assert said.startswith("the new version fails on its own schema: select shade from orders")
+
+
+def test_a_way_back_that_fails_ends_the_rehearsal() -> None:
+    [said] = told(proven(step("create table t (id integer)", "drop table u")))
+    assert said.startswith("the way back fails: 0002_step: line 1: no such table: u")
+
+
+def test_a_way_back_that_forgets_something_leads_to_another_schema() -> None:
+    said = told(proven(step("create table if not exists t (id integer); create table u (id integer)", "drop table u")))
+    assert "the way back leads to another schema than the one before" in said
+    assert "after the way back, public.t is there, and was not before" in said
+
+
+@pytest.mark.parametrize(
+    ("up", "down", "what"),
+    [
+        ("update orders set note = upper(note)", "update orders set note = lower(note)", "other content"),
+        ("delete from orders where id = 2", "select 1", "1 rows instead of 2"),
+    ],
+)
+def test_rows_that_do_not_come_back_are_told(up: str, down: str, what: str) -> None:
+    assert f"after the way back, public.orders has {what}" in told(proven(step(up, down, phase="migrate")))
+
+
+def test_going_forward_again_must_lead_to_the_same_place() -> None:
+    kept = step(
+        "create table if not exists seen (n integer); insert into seen select count(*) from seen;"
+        "drop table if exists x",
+        "create table if not exists x (id integer)",
+    )
+    assert "going forward again, public.seen has 2 rows instead of 1" in told(proven(kept))
+
+
+def test_a_way_back_that_what_the_new_version_writes_makes_fail_is_found() -> None:
+    loosened = step(
+        "create table free (id integer primary key, note text); insert into free select * from orders;"
+        "drop table orders; alter table free rename to orders",
+        "create table strict (id integer primary key, note text not null); insert into strict select * from orders;"
+        "drop table orders; alter table strict rename to orders",
+    )
+    assert told(proven(loosened)) == []
+    [said] = told(proven(loosened, new="insert into orders (id) values (901)"))
+    assert said.startswith("the way back fails once both versions have written: 0002_step: line 1: NOT NULL constraint")
+
+
+def test_rows_that_the_new_version_wrote_outlive_the_way_back() -> None:
+    saved = step(
+        "create table kept as select * from orders",
+        "delete from orders; insert into orders select * from kept; drop table kept",
+    )
+    [said] = told(proven(saved))
+    assert said == "public.orders has 2 rows after the way back, 4 when both versions had written"
+
+
+def test_what_the_new_version_overwrote_outlives_the_way_back() -> None:
+    saved = step(
+        "create table kept as select * from orders",
+        "update orders set note = (select note from kept where kept.id = orders.id) where id in (select id from kept);"
+        "drop table kept",
+    )
+    changed = "update orders set note = 'new' where id = 1"
+    [said] = told(proven(saved, old="select id, note from orders", new=changed))
+    assert said == "what was written to public.orders.note on the new schema is something else after the way back"
+
+
+def test_only_expand_steps_may_do_without_a_way_back() -> None:
+    assert "0002_step (contract) has no down script" in told(proven(step("drop table orders", phase="contract")))
