@@ -1,31 +1,27 @@
 """One service's PostgreSQL database (14 or newer)."""
 
-import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO
-
-import psycopg
-from psycopg import errors
-from psycopg.conninfo import make_conninfo
 
 from adapters import postgres_backup as archive
 from adapters import postgres_catalog as catalog
 from adapters import postgres_digest as content
 from adapters import postgres_fence as fence
+from adapters import postgres_history as history
 from adapters.postgres_clone import PostgresClone
-from adapters.postgres_migrate import Migrator, applied
+from adapters.postgres_link import connected
+from adapters.postgres_migrate import Migrator
+from adapters.postgres_revert import Reverter
 from domain.environment.orphans import Belonging
-from domain.errors import Invalid, Rejected, Unavailable
+from domain.errors import Rejected
 from domain.ports import Secrets
 from domain.schema.backup import Backup, TableDigest
-from domain.schema.migration import Applied, Migration
+from domain.schema.migration import Applied, Migration, Recorded
 
 _SHORT = 30.0  # seconds for a look at the catalogs
-_BROKEN = (psycopg.OperationalError, psycopg.InterfaceError, errors.IdleInTransactionSessionTimeout)
-_NO_ENTRY = re.compile(r"FATAL:\s*(.*(?:authentication failed|does not exist|no pg_hba\.conf entry|not permitted).*)")
 
 
 class Postgres:
@@ -51,7 +47,7 @@ class Postgres:
     def applied(self) -> tuple[Applied, ...]:
         """List what the migration table holds, in order."""
         with self._link(_SHORT) as link:
-            return applied(link)
+            return history.applied(link)
 
     def rows(self) -> Mapping[str, int]:
         """Count the rows of every table, exactly."""
@@ -75,6 +71,31 @@ class Postgres:
         """
         with self._link(_SHORT) as link:
             return Migrator(link, step, release, token, lock_timeout, lock_budget).run()
+
+    def recorded(self) -> tuple[Recorded, ...]:
+        """List every row of the migration table as it stands, in order."""
+        with self._link(_SHORT) as link:
+            return history.recorded(link)
+
+    def revert(
+        self, row: Recorded, release: str, token: int, lock_timeout: float = 0.05, lock_budget: float = 30.0
+    ) -> None:
+        """Take one migration back by the down script in its row; one that is gone is fine.
+
+        Raises Rejected when there is none, when it fails, or when the lock budget is spent. Raises Conflict when later
+        migrations stand on it, when the schema is not the one that it left or does not become the one from before it,
+        and when a newer owner (a higher token) has migrated. Nothing was changed then, except where the script declares
+        tx=off: the message says how far it got, and the next attempt goes on there.
+        """
+        if (back := row.undoing) is None:
+            raise Rejected(f"{row.label} has no down script", "what it added stays: older versions run on it")
+        with self._link(_SHORT) as link:
+            Reverter(link, back, release, token, lock_timeout, lock_budget).run()
+
+    def token(self) -> int:
+        """Tell the newest owner's fencing token; 0: nobody has been here."""
+        with self._link(_SHORT) as link:
+            return fence.newest(link)
 
     def claim(self, token: int) -> None:
         """Refuse older owners from now on; one that is migrating loses its session, and its transaction with it.
@@ -156,40 +177,8 @@ class Postgres:
     def _dsn(self) -> str:
         return self._secrets.resolve(self._reference)
 
-    @contextmanager
-    def _link(self, patience: float, database: str | None = None) -> Iterator[catalog.Link]:
-        """Connect; `patience` is the statement time-out in seconds. Failures are told without the connection string."""
-        link = self._connect(database)
-        try:
-            link.execute("select set_config('statement_timeout', %s, false)", (f"{round(patience * 1000)}ms",))
-            yield link
-        except errors.InsufficientPrivilege as error:
-            raise Invalid(f"{self._reference}: {_primary(error)}", "grant it to the migrator's role") from error
-        except errors.QueryCanceled as error:
-            raise Unavailable(
-                f"{self._reference}: no answer within {patience:g} s", "see what the server does"
-            ) from error
-        except _BROKEN as error:
-            raise Unavailable(f"{self._reference}: the database broke off: {_primary(error)}", "try again") from error
-        except psycopg.Error as error:
-            raise Invalid(f"{self._reference}: {_primary(error)}", "the server may be older than 14") from error
-        finally:
-            link.close()
-
-    def _connect(self, database: str | None) -> catalog.Link:
-        lively = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "tcp_user_timeout": 60_000}
-        try:
-            target = make_conninfo(self._dsn(), application_name="interlock", dbname=database, **lively)
-            return psycopg.connect(target, autocommit=True)
-        except psycopg.OperationalError as error:  # its text can hold a piece of a badly quoted password: not chained
-            if refused := _NO_ENTRY.search(str(error)):
-                raise Invalid(f"{self._reference}: {refused[1]}", "check the connection string behind it") from None
-            raise Unavailable(
-                f"{self._reference}: the database does not answer", "is it running, and reachable?"
-            ) from None
-        except psycopg.ProgrammingError:
-            hint = "write postgresql://user:password@host:port/database, special characters %-encoded"
-            raise Invalid(f"{self._reference}: its value is not a connection string", hint) from None
+    def _link(self, patience: float, database: str | None = None) -> AbstractContextManager[catalog.Link]:
+        return connected(self._reference, self._secrets, patience, database)
 
 
 def _differences(claimed: Mapping[str, TableDigest], found: Mapping[str, TableDigest]) -> list[str]:
@@ -203,7 +192,3 @@ def _differences(claimed: Mapping[str, TableDigest], found: Mapping[str, TableDi
         elif want != got:
             problems.append(f"{table} has other content")
     return problems
-
-
-def _primary(error: psycopg.Error) -> str:
-    return error.diag.message_primary or type(error).__name__

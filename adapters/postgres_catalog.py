@@ -131,6 +131,12 @@ def snapshot(link: Link) -> Iterator[None]:
         yield
 
 
+def within(link: Link) -> str:
+    """Hash the schema as the transaction under way would leave it; from then on it has the settings of a snapshot."""
+    link.execute(_STEADY)
+    return fingerprint(link)
+
+
 def fingerprint(link: Link) -> str:
     """Hash the schema inside a snapshot: 48 hex digits for what a dump carries, 16 for grants and versions."""
     return _hash(link, _STRUCTURE)[:STRUCTURE] + _hash(link, _AROUND)[: 64 - STRUCTURE]

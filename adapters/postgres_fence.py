@@ -62,6 +62,12 @@ def insist(link: Link, token: int, what: str) -> None:
     _refuse(newest, token, what)
 
 
+def newest(link: Link) -> int:
+    """Read the token that counts; 0 before any has been here."""
+    rows = link.execute("select token from public.interlock_fence").fetchall() if exists(link) else []
+    return int(rows[0][0]) if rows else 0
+
+
 def exists(link: Link) -> bool:
     """Tell whether any token has been here."""
     [[table]] = link.execute("select to_regclass('public.interlock_fence')").fetchall()

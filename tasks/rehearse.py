@@ -6,7 +6,6 @@ from contextlib import suppress
 
 from domain.errors import Rejected
 from domain.ports import Clone
-from domain.schema.header import read_header
 from domain.schema.migration import Migration
 from domain.schema.rehearsal import Cost, Failure, Moment, Rehearsal, Seen, WayBack
 
@@ -52,7 +51,7 @@ class _Stage:
         self._look("up")
         self._speak("old version", self._way.old)
         self._speak("new version", self._way.new)
-        self._run("down", _downs(self._way.undone))
+        self._run("down", self._way.ways_back)
         self._look("down")
         self._speak("old version after", self._way.old if self._way.whole else None)
         self._run("up again", self._way.steps[-len(self._way.undone) :] if self._way.undone else ())
@@ -67,7 +66,7 @@ class _Stage:
             if statements:
                 self._clone.speak(statements, keep=True)
         self._look("writes", rows_only=True)
-        self._run("down after writes", _downs(self._way.undone))
+        self._run("down after writes", self._way.ways_back)
         self._look("down after writes", rows_only=True)
 
     def _run(self, moment: Moment, steps: Sequence[Migration]) -> dict[str, Cost]:
@@ -89,12 +88,3 @@ class _Stage:
 
     def _look(self, moment: Moment, *, rows_only: bool = False) -> None:
         self.seen[moment] = self._clone.look(rows_only=rows_only)
-
-
-def _downs(steps: Sequence[Migration]) -> list[Migration]:
-    """Turn steps around: each runs its way back, as that script's own header says."""
-    found = []
-    for step in steps:
-        header, _ = read_header(f"{step.label}.down.sql", step.down or "", [])
-        found.append(step.model_copy(update={"up": step.down, **dict(header)}))
-    return found

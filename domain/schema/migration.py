@@ -3,6 +3,8 @@
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Literal
 
 from pydantic import Field
 
@@ -34,6 +36,14 @@ class Migration(Value):
         """Name it as people do: `0002_add_stock`."""
         return f"{self.number:04d}_{self.name}"
 
+    @property
+    def undoing(self) -> "Migration | None":
+        """Turn it around: the way back as a script of its own, run as its own header says; None without one."""
+        if self.down is None:
+            return None
+        header, _ = read_header(f"{self.label}.down.sql", self.down, [])
+        return self.model_copy(update={"up": self.down, "down": None, **dict(header)})
+
 
 class Applied(Value):
     """One row of the service's migration table."""
@@ -44,6 +54,40 @@ class Applied(Value):
     checksum: str
     release: str
     fingerprint: str | None = Field(default=None, description="the schema right after it; None: never looked at")
+
+
+class Recorded(Value):
+    """The whole row of a step, also of one that was cut off."""
+
+    number: int
+    name: str
+    phase: Phase
+    state: Literal["running", "failed", "applied"]
+    statements: int = Field(description="done without a transaction; below zero: under way on its way back")
+    checksum: str
+    down: str | None
+    release: str
+    fingerprint_before: str | None
+    fingerprint_after: str | None
+    attempts: int
+    lock_wait_ms: int
+    exec_ms: int
+    applied_at: datetime
+
+    @property
+    def label(self) -> str:
+        """Name it as people do: `0002_add_stock`."""
+        return f"{self.number:04d}_{self.name}"
+
+    @property
+    def undone(self) -> int:
+        """Number the statement of its way back that was begun last; 0: none was."""
+        return max(0, -self.statements)
+
+    @property
+    def undoing(self) -> Migration | None:
+        """The way back as a script of its own; see Migration.undoing."""
+        return Migration(number=self.number, name=self.name, up="", down=self.down).undoing
 
 
 def read(files: Mapping[str, str]) -> tuple[Migration, ...]:

@@ -42,6 +42,11 @@ class WayBack(Value):
         return tuple(found)
 
     @property
+    def ways_back(self) -> tuple[Migration, ...]:
+        """List what undoes them, as scripts to run, in order."""
+        return tuple(back for step in self.undone if (back := step.undoing))
+
+    @property
     def whole(self) -> bool:
         """Tell whether all steps are undone, so that what was there before must be there again."""
         return len(self.undone) == len(self.steps)
