@@ -54,6 +54,11 @@ class Postgres:
         with self._link(archive.PATIENCE) as link, catalog.snapshot(link):
             return content.counts(link)
 
+    def held(self, relation: str, column: str | None) -> int:
+        """Count the rows of a table, or those that have a value in a column; `schema.*` is all that is in a schema."""
+        with self._link(archive.PATIENCE) as link:
+            return content.held(link, relation, column)
+
     def migrate(
         self,
         step: Migration,

@@ -2,7 +2,7 @@
 
 from typing import LiteralString, NamedTuple
 
-from psycopg import sql
+from psycopg import errors, sql
 
 from adapters.postgres_catalog import SCOPE, Link
 from domain.schema.backup import TableDigest
@@ -92,3 +92,17 @@ def count(link: Link, table: Table) -> int:
     """Count one table's rows."""
     [[rows]] = link.execute(sql.SQL("select count(*) from only {}").format(table.named)).fetchall()
     return int(rows)
+
+
+def held(link: Link, relation: str, column: str | None) -> int:
+    """Count what a table holds, or the values in one of its columns; 0 where there is no such table or column."""
+    schema, _, name = relation.rpartition(".")
+    if name == "*":
+        return sum(count(link, table) for table in tables(link) if table.schema == schema)
+    named = sql.Identifier(schema or "public", name)
+    what = sql.SQL("count({})").format(sql.Identifier(column)) if column else sql.SQL("count(*)")
+    try:
+        [[values]] = link.execute(sql.SQL("select {} from {}").format(what, named)).fetchall()
+    except (errors.UndefinedTable, errors.UndefinedColumn):
+        return 0
+    return int(values)

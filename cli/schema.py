@@ -1,12 +1,13 @@
-"""`interlock schema`: migrations, looked at without a server, a settings file or a database."""
+"""`interlock schema`: migrations, looked at, proven, applied and taken back; `lint` needs no database."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cli import options, show
+from cli import options, schema_change, schema_prove, schema_status, show
+from cli.migration_files import files
 from config.read import read as read_file
 from domain.errors import Invalid, Refused
 from domain.release.service import SchemaSpec
@@ -22,7 +23,7 @@ _COLOURS = {"error": "bold red", "warning": "yellow"}
 
 @app.callback()
 def schema() -> None:
-    """Say what migrations do to those who use the database."""
+    """Lint, prove, apply and take back migrations."""
 
 
 @app.command(epilog="Example: `interlock schema lint db/migrations --after 12`")
@@ -43,7 +44,7 @@ def lint(
     Class, locks and losses of every statement, from its text alone. Exits 3 when an error has no answer, 2 when files,
     names or headers are malformed. An answer is a comment beside it: `-- interlock: allow=RULE reason="why"`.
     """
-    steps = [step for step in read(_files(directory)) if after is None or step.number > after]
+    steps = [step for step in read(files(directory)) if after is None or step.number > after]
     known = _consumers(consumers) if consumers else ()
     impacts = [judge(step, known) for step in steps]
     both = torn(steps) if after is not None else None
@@ -69,14 +70,6 @@ def _insist(count: int, found: Sequence[Finding], both: str | None) -> None:
         )
 
 
-def _files(directory: Path) -> Mapping[str, str]:
-    try:
-        paths = [path for path in sorted(directory.iterdir()) if path.is_file() and not path.name.startswith(".")]
-        return {path.name: path.read_text(encoding="utf-8") for path in paths}
-    except (OSError, UnicodeDecodeError) as error:
-        raise Invalid(f"{directory}: {error}", "name the folder that holds the migrations, in UTF-8") from error
-
-
 def _consumers(file: Path) -> tuple[Consumer, ...]:
     problems: list[str] = []
     spec = read_file(file, str(file), SchemaSpec, problems)
@@ -97,3 +90,14 @@ def _print(step: Migration, one: Impact) -> None:
             show.say(f"  accepted: {finding.reason}", "green")
         else:
             show.say(f"  {rule.happens}\n  → {rule.instead}")
+
+
+_HERE = "db/migrations --database postgresql://…"
+for _name, _command, _example in (
+    ("prove", schema_prove.prove, f"prove {_HERE} --old-smoke old/smoke.sql --out proof.json"),
+    ("migrate", schema_change.migrate, f"migrate {_HERE} --proof proof.json"),
+    ("rollback", schema_change.rollback, "rollback --to 12 --database postgresql://…"),
+    ("status", schema_status.status, f"status {_HERE}"),
+    ("fingerprint", schema_status.fingerprint, "fingerprint --database postgresql://…"),
+):
+    app.command(_name, epilog=f"Example: `interlock schema {_example}`")(_command)

@@ -1,4 +1,4 @@
-"""What every test may ask for: a Prefect of its own, free ports, and a whole stack beside a developer's."""
+"""What every test may ask for: a Prefect and a PostgreSQL of its own, free ports, a stack beside a developer's."""
 
 import os
 import random
@@ -14,8 +14,9 @@ import pytest
 import yaml
 
 from config.settings import HOUSE
-from deployments.embedded import dockerd, mark, process
+from deployments.embedded import dockerd, mark, postgres, process
 from deployments.stack import Stack
+from tests.adapters.shop import Shop
 
 _ISOLATED = pytest.StashKey[tuple[Path, dict[str, str]]]()
 
@@ -73,6 +74,30 @@ def engine(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
         if child:
             process.stop(child)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """The superuser's connection string of a real PostgreSQL 18; `shop` may create databases, `poor` may not."""
+    with tempfile.TemporaryDirectory(prefix="interlock-pg-") as name, socket.socket() as free:
+        Path(name).chmod(0o711)  # the cluster runs as another user
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        word = Path(name, "password")
+        superuser = postgres.dsn(port, postgres.SUPERUSER, postgres.password_in(word), "postgres")
+        child = postgres.start(Path(name, "cluster"), port=port, password=word, settings=["fsync=off"])
+        try:
+            postgres.role(superuser, "shop", "p@ss:w/rd shop", creates_databases=True)
+            postgres.role(superuser, "poor", "poor-password")
+            yield superuser
+        finally:
+            postgres.stop(child)
+
+
+@pytest.fixture
+def shop(server: str) -> Shop:
+    return Shop(server)
 
 
 @pytest.fixture(scope="session")

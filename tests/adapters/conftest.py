@@ -1,7 +1,5 @@
-"""A PostgreSQL for the tests of databases, and sources of measurements for those of ticks."""
+"""Databases, and sources of measurements for the tests of ticks."""
 
-import socket
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,36 +7,10 @@ from typing import Any
 import pytest
 
 from adapters.memory.database import MemoryDatabase
-from deployments.embedded import postgres
 from domain.ports import Database
 from tests.adapters.clouded import Clouded
 from tests.adapters.scraped import RealPrometheus, Scrapes
-from tests.adapters.shop import Shop
 from tests.adapters.story import Enriched, Feed, Memory
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """The superuser's connection string of a real PostgreSQL 18; `shop` may create databases, `poor` may not."""
-    with tempfile.TemporaryDirectory(prefix="interlock-pg-") as name, socket.socket() as free:
-        Path(name).chmod(0o711)  # the cluster runs as another user
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        free.close()
-        word = Path(name, "password")
-        superuser = postgres.dsn(port, postgres.SUPERUSER, postgres.password_in(word), "postgres")
-        child = postgres.start(Path(name, "cluster"), port=port, password=word, settings=["fsync=off"])
-        try:
-            postgres.role(superuser, "shop", "p@ss:w/rd shop", creates_databases=True)
-            postgres.role(superuser, "poor", "poor-password")
-            yield superuser
-        finally:
-            postgres.stop(child)
-
-
-@pytest.fixture
-def shop(server: str) -> Shop:
-    return Shop(server)
 
 
 @pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.real)])
