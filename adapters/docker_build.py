@@ -92,6 +92,7 @@ class DockerBuild:
             custom_context=True,
             dockerfile=recipe.dockerfile,
             buildargs=recipe.args,
+            extra_hosts={mark(recipe.service, self._stack): "127.0.0.1"},
             labels={**recipe.labels, **{f"interlock.{name}": value for name, value in labels.items()}},
             rm=True,
             forcerm=True,
@@ -101,6 +102,15 @@ class DockerBuild:
             yield line
             if time.monotonic() > give_up:
                 raise TimeoutError
+
+
+def mark(service: str, stack: str) -> str:
+    """Name the host that every container of a build knows, and nobody asks for.
+
+    The classic builder labels the image and none of the containers it makes on the way, and an engine that is killed
+    leaves one behind. So they are found.
+    """
+    return f"build.{service}.{stack}.interlock"
 
 
 def _rejected(what: str, said: str, log: deque[str]) -> Rejected:

@@ -1,13 +1,15 @@
 """Everything on a Docker Engine that carries a stack's label: containers, networks, volumes, images."""
 
 import time
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from docker.errors import APIError, NotFound
 
 from adapters import docker_container as container
+from adapters.docker_build import mark
 from adapters.docker_engine import Engine, speaking
 from domain.environment.orphans import Belonging, Kind
 
@@ -28,7 +30,8 @@ class DockerKeeper:
             rows = self._engine.api.containers(all=True)  # everybody's: they may use what is ours
             volumes = {mount.get("Name", "") for row in rows for mount in row["Mounts"]}
             images = {row["ImageID"] for row in rows}
-            return (*self._containers(), *self._networks(), *self._volumes(volumes), *self._images(images))
+            cut_off = self._cut_off_builds(rows)
+            return (*self._containers(), *cut_off, *self._networks(), *self._volumes(volumes), *self._images(images))
 
     def discard(self, belonging: Belonging, token: int) -> bool:
         """Remove one, an image with the untagged layers that it alone was built on.
@@ -38,8 +41,11 @@ class DockerKeeper:
         look, remove = self._ways[belonging.kind]
         with speaking(f"removing {belonging.says}"):
             try:
-                said = _labels(look(belonging.id))
-                if said.get("interlock.stack") != self._stack or container.token({"Labels": said}) > token:
+                seen = look(belonging.id)
+                said = _labels(seen)
+                if said.get("interlock.stack") != self._stack and not self._built(seen):
+                    return False
+                if container.token({"Labels": said}) > token:
                     return False
                 if belonging.kind == "image" and self._runs(belonging.id):
                     return False  # by force it would go from under a stopped container
@@ -70,6 +76,24 @@ class DockerKeeper:
             address = next((network["IPAddress"] for network in networks.values()), "")
             known = _owner(row["Labels"]) | {"address": address, "age": time.time() - row["Created"]}
             yield Belonging(kind="container", id=row["Id"], name=row["Names"][0].lstrip("/"), **known)
+
+    def _cut_off_builds(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Belonging]:
+        """List what a build left when its engine was killed: it has no label, but knows a host that only builds do."""
+        for row in rows:
+            if "interlock.environment" in (row["Labels"] or {}) or row["State"] not in ("created", "exited", "dead"):
+                continue
+            with suppress(NotFound):  # a build that is under way removes its own
+                if service := self._built(self._engine.api.inspect_container(row["Id"])):
+                    known = {"service": service, "environment": "build", "age": time.time() - row["Created"]}
+                    yield Belonging(kind="container", id=row["Id"], name=row["Names"][0].lstrip("/"), **known)
+
+    def _built(self, seen: Mapping[str, Any]) -> str:
+        """Name the service that a container was made to build; empty when it is no build's of this stack."""
+        first, last = mark("*", self._stack).split("*")
+        hosts = (seen.get("HostConfig") or {}).get("ExtraHosts") or []
+        names = (host.partition(":")[0] for host in hosts)
+        ours = (name for name in names if name.startswith(first) and name.endswith(last))
+        return next((name.removeprefix(first).removesuffix(last) for name in ours), "")
 
     def _networks(self) -> Iterator[Belonging]:
         for row in self._engine.api.networks(filters=self._labelled):

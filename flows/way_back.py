@@ -25,6 +25,8 @@ def way_back_set(warrant: Warrant, desk: Desk) -> Iterator[None]:
         reason = error.message if isinstance(error, ReleaseError) else f"{type(error).__name__}: {error}"
         phase = phase_of(desk.journal.entries(release=warrant.release, kinds=("entered",)))
         if phase in ("deploying", "baking"):
+            if not warrant.environment:
+                raise  # whose lease was lost on the way out is answered for by the sweep: nothing is held here
             with suppress(ReleaseError):  # first of all: whoever finds the release from here on finishes the undo
                 enter(warrant, "rolling back", reason)
             traffic_first(warrant, desk)

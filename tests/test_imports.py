@@ -79,7 +79,7 @@ LONGER = {  # file: (lines at most, why it is better in one piece)
         690,
         "one contract, then locks, crashes and damaged backups on a real PostgreSQL",
     ),
-    "tests/adapters/test_keepers.py": (375, "one contract over every product that keeps things, and each one's own"),
+    "tests/adapters/test_keepers.py": (410, "one contract over every product that keeps things, and each one's own"),
     "tests/adapters/test_registry.py": (270, "one contract, then what a registry may get wrong"),
     "tests/adapters/test_router.py": (560, "one contract, then what only real traffic can show"),
     "tests/adapters/test_secrets.py": (270, "one contract over three kinds of reference, and the mask over the log"),

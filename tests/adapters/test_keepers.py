@@ -1,5 +1,6 @@
 """One contract for every product that keeps things in our name; what carries no label of ours is not touched."""
 
+import re
 import shutil
 import socket
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 from docker.errors import NotFound
 
 from adapters.docker import Docker
+from adapters.docker_build import mark
 from adapters.docker_engine import Engine
 from adapters.docker_fence import Fence
 from adapters.folder import Folder
@@ -30,6 +32,7 @@ from adapters.memory.workload import MemoryWorkload
 from adapters.postgres import Postgres
 from deployments.embedded import base_image, dockerd, haproxy, postgres
 from domain.environment.orphans import Belonging
+from domain.errors import Rejected
 from domain.ports import Keeper
 from domain.release.artifact import Recipe
 from domain.release.route import Route
@@ -308,6 +311,36 @@ def test_what_is_not_labelled_or_another_stacks_is_never_listed_and_never_remove
             bench.api.remove_container(made, force=True)
         for name in volumes:
             bench.api.remove_volume(name)
+
+
+@pytest.mark.real
+def test_what_a_build_leaves_when_its_engine_is_killed_is_found_by_a_host_that_only_builds_know(bench: Bench) -> None:
+    hosts = bench.api.create_host_config(extra_hosts={mark("shop", STACK): "127.0.0.1"})
+    theirs = bench.api.create_host_config(extra_hosts={mark("shop", "another"): "127.0.0.1"})
+    left, under_way, others = (
+        bench.api.create_container(image=base_image.TAG, command=SLEEP, host_config=known)["Id"]
+        for known in (hosts, hosts, theirs)
+    )
+    bench.api.start(under_way)
+    try:
+        assert {under_way, others}.isdisjoint(it.id for it in bench.docker.belongings())
+        found = listed(bench.docker, left)
+        assert (found.kind, found.service, found.environment) == ("container", "shop", "build")
+        assert bench.docker.discard(found, 0)
+        assert not bench.docker.discard(found.model_copy(update={"id": others}), 9)
+        with pytest.raises(NotFound):
+            bench.api.inspect_container(left)
+    finally:
+        for made in (under_way, others):
+            bench.api.remove_container(made, force=True)
+
+
+@pytest.mark.real
+def test_every_container_of_a_build_knows_that_host(bench: Bench) -> None:
+    recipe = Recipe(service="shop", version="1.0.0", commit="c" * 40, dockerfile="Dockerfile")
+    told = "RUN python3 -c \"print(open('/etc/hosts').read()); raise SystemExit(1)\""
+    with pytest.raises(Rejected, match=re.escape(mark("shop", STACK))):
+        bench.docker.build(recipe, packed({"Dockerfile": f"FROM {base_image.TAG}\n{told}\n"}))
 
 
 @pytest.mark.real
