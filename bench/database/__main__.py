@@ -83,10 +83,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--size", type=megabytes, default=SMALL, help=f"SMALL ({SMALL}), 1GB, or megabytes")
     parser.add_argument("--seed", type=int, default=1, help="another number: other rows, requests and damages")
     parser.add_argument("--rate", type=_some, default=1000, help="stall: requests per second")
-    parser.add_argument("--blocker", type=float, default=12.0, help="stall: seconds that it stays, more than one")
+    parser.add_argument("--blocker", type=_more_than(1.0), default=12.0, help="stall: seconds that it stays")
     parser.add_argument("--rounds", type=_some, default=3, help="backup: how often each, paired")
     parser.add_argument("--runs", type=_some, default=1000, help="fingerprint: how many")
-    parser.add_argument("--minutes", type=float, default=8.0, help="all but stall: begin nothing more after so long")
+    parser.add_argument(
+        "--minutes", type=_more_than(0.0), default=8.0, help="all but stall: begin nothing more after so long"
+    )
     return parser.parse_args()
 
 
@@ -94,6 +96,15 @@ def _some(text: str) -> int:
     if (number := int(text)) < 1:
         raise argparse.ArgumentTypeError("at least 1")
     return number
+
+
+def _more_than(least: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        if not (number := float(text)) > least:
+            raise argparse.ArgumentTypeError(f"more than {least:g}")
+        return number
+
+    return read
 
 
 def _processor() -> str:

@@ -1,16 +1,15 @@
 """What does a backup cost that was proven, beside one that was merely taken?"""
 
-import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 from adapters.postgres_backup import environment
+from bench.database.cost import TICK, Cost, watch
 from bench.database.ground import Ground, Shop
 from deployments.embedded.postgres import binaries
 from domain.errors import Invalid, Rejected
@@ -19,19 +18,6 @@ from domain.schema.backup import Backup
 Say = Callable[[str], None]
 
 DATA, FULL = 3.5, 7.0  # the goals, times the plain dump
-_TICK = os.sysconf("SC_CLK_TCK")
-
-
-@dataclass(frozen=True)
-class Cost:
-    """CPU seconds of the server and of the clients, and seconds by the clock."""
-
-    cpu: float
-    wall: float
-
-    def __add__(self, other: "Cost") -> "Cost":
-        """Do one after the other."""
-        return Cost(self.cpu + other.cpu, self.wall + other.wall)
 
 
 @dataclass(frozen=True)
@@ -77,7 +63,7 @@ def markdown(rounds: list[Round], wanted: int) -> str:
     full = median(ratios["our backup, verified (level full) ÷ plain"])
     lines = [
         f"Rounds: {len(rounds)} of {wanted}, alternating who is first. CPU seconds are the server's and the clients', "
-        f"in steps of {1 / _TICK:g} s. Stored: plain {rounds[-1].plain_size / 1e6:.1f} MB, "
+        f"in steps of {1 / TICK:g} s. Stored: plain {rounds[-1].plain_size / 1e6:.1f} MB, "
         f"ours {rounds[-1].our_size / 1e6:.1f} MB.",
         *("", "| what | CPU s, median | min | max | wall s, median |", "|---|---:|---:|---:|---:|"),
         *(_cost(name, some) for name, some in costs),
@@ -140,34 +126,6 @@ def _verify(shop: Shop, file: Path, backup: Backup) -> None:
 def _spent(ground: Ground, act: Callable[[], object]) -> Cost:
     """Do something on a server that has nothing left to write, and add up what everybody spent."""
     ground.checkpoint()
-    with _watch(ground.postmaster) as cost:
+    with watch(ground.postmaster) as cost:
         act()
     return cost()
-
-
-@contextmanager
-def _watch(postmaster: int) -> Iterator[Callable[[], Cost]]:
-    def now() -> Cost:
-        return Cost(tree(processes(), postmaster) / _TICK + sum(os.times()[:4]), time.monotonic())
-
-    before, after = now(), list[Cost]()
-    yield lambda: Cost(after[0].cpu - before.cpu, after[0].wall - before.wall)
-    after.append(now())
-
-
-def processes() -> dict[int, tuple[int, int]]:
-    """Read of every process who its parent is, and its ticks: its own, and those of children that it has buried."""
-    found = {}
-    for file in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = file.read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        found[int(file.parent.name)] = int(fields[1]), sum(map(int, fields[11:15]))
-    return found
-
-
-def tree(known: Mapping[int, tuple[int, int]], root: int) -> int:
-    """Add up the ticks of a process and of all below it; a backend that ended is in its postmaster's."""
-    below = sum(tree(known, pid) for pid, (parent, _) in known.items() if parent == root)
-    return below + (known[root][1] if root in known else 0)

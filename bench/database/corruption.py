@@ -57,23 +57,24 @@ class Seen:
 
 def measure(ground: Ground, shop: Shop, seed: int, minutes: float, say: Say) -> str:
     """Take backups under load, damage one, and look who notices; begin nothing after so many minutes."""
-    until = time.monotonic() + minutes * 60
+    began, whole = time.monotonic(), minutes * 60
     say(f"{UNDAMAGED} undamaged backups, taken while rows are written")
-    alarms = list(_false_alarms(shop, time.monotonic() + minutes * 30))
+    alarms = list(_false_alarms(shop, began + whole / 2))
     say("dumps of other content")
-    good = _good(shop, _others(ground, shop, seed))
+    good = _good(shop, _others(ground, shop, seed, began + whole * 3 / 4))
     truth = content(shop, good.stored)
     if truth != content(shop, good.stored):
         raise Rejected("a dump restored twice reads differently", "nothing can be held against it")
     seen: list[Seen] = []
-    say(f"{planned(good)} damages")
+    wanted = planned(len(_CHANGES) + 1)
+    say(f"{wanted} damages")
     for damage in corpus(good, seed):
-        if time.monotonic() > until:
+        if time.monotonic() > began + whole:
             break
         seen.append(_look(shop, damage, truth, good.manifest.backup.fingerprint))
         if not seen[-1].found:
             say(f"not found: {damage.where}: {damage.kind}" + (" (harmless)" if seen[-1].harmless else ""))
-    return markdown(seen, planned(good), alarms)
+    return markdown(seen, wanted, alarms)
 
 
 def markdown(seen: list[Seen], wanted: int, alarms: list[str]) -> str:
@@ -90,9 +91,8 @@ def markdown(seen: list[Seen], wanted: int, alarms: list[str]) -> str:
         *(_row(kind, [one for one in seen if (one.damage.where, one.damage.kind) == kind]) for kind in kinds),
         _row(("**all**", ""), seen),
         "",
-        f"False alarms: {len(false)} of {len(alarms)} undamaged backups, taken while rows were written"
-        + "".join(f"; {reason}" for reason in false)
-        + ".",
+        f"False alarms: {len(false)} of {len(alarms)} undamaged backups ({UNDAMAGED} wanted), "
+        "taken while rows were written" + "".join(f"; {reason}" for reason in false) + ".",
         *(f"Missed: {one.damage.where}: {one.damage.kind}." for one in missed),
         "",
         f"Goal, all found: {'missed' if missed else 'kept'} ({len(seen) - harmless - len(missed)} of "
@@ -202,10 +202,12 @@ def _good(shop: Shop, others: Mapping[str, bytes]) -> Good:
     return Good(stored, StoredBackup(key=KEY, sha256=hashlib.sha256(stored).hexdigest(), backup=backup), others)
 
 
-def _others(ground: Ground, shop: Shop, seed: int) -> dict[str, bytes]:
+def _others(ground: Ground, shop: Shop, seed: int, until: float) -> dict[str, bytes]:
     """Dump what is nearly the same: a copy of the database, changed; and a database that has nothing to do with it."""
     found = {"another database's dump": _dumped(ground.other(seed + 1))}
     for what, change in _CHANGES.items():
+        if time.monotonic() > until:
+            break
         with ground.copy(shop) as copy:
             with copy.session() as link:
                 link.execute(change.encode())

@@ -48,9 +48,9 @@ def corpus(good: Good, seed: int) -> Iterator[Damaged]:
         yield from (one for one in some if one)
 
 
-def planned(good: Good) -> int:
-    """Count them without drawing them."""
-    return sum(count for _, count, _ in _IN_THE_OBJECT + _IN_THE_DUMP) + 2 * len(good.others) + _EDITS
+def planned(others: int) -> int:
+    """Count them without drawing them; `others` is how many dumps of other content there are."""
+    return sum(count for _, count, _ in _IN_THE_OBJECT + _IN_THE_DUMP) + 2 * others + _EDITS
 
 
 def pack(plain: bytes) -> bytes:

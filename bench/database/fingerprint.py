@@ -10,6 +10,7 @@ from psycopg import sql
 
 from adapters import postgres_catalog as catalog
 from adapters.postgres_backup import environment
+from bench.database.cost import watch
 from bench.database.ground import SHOP, Ground, Link, Shop
 from bench.database.latency import percentile
 from deployments.embedded import postgres
@@ -28,22 +29,23 @@ def measure(ground: Ground, shop: Shop, runs: int, minutes: float, say: Say) -> 
     widen(shop)
     until, found, took = time.monotonic() + minutes * 60, list[str](), list[float]()
     say(f"{runs} runs")
-    while len(took) < runs and time.monotonic() < until:
-        began = time.perf_counter()
-        found.append(shop.database.fingerprint())
-        took.append((time.perf_counter() - began) * 1000)
+    with watch(ground.postmaster) as cost:
+        while len(took) < runs and time.monotonic() < until:
+            began = time.perf_counter()
+            found.append(shop.database.fingerprint())
+            took.append((time.perf_counter() - began) * 1000)
     inside = _inside(shop, len(took))
     say("held against other connections, VACUUM, ANALYZE, rows, dump and restore")
     same = {"all runs": len(set(found)) == 1, **dict(_still(ground, shop, found[0]))}
-    return markdown(took, inside, runs, same)
+    return markdown(took, inside, cost().cpu / len(took) * 1000, runs, same)
 
 
-def markdown(took: list[float], inside: list[float], wanted: int, same: dict[str, bool]) -> str:
+def markdown(took: list[float], inside: list[float], cpu: float, wanted: int, same: dict[str, bool]) -> str:
     """Draw the tables; times in milliseconds."""
     quick = percentile(took, 0.5) <= WITHIN
     lines = [
         f"Schema: {TABLES} tables with keys, checks, indexes, views, triggers and functions. "
-        f"Runs: {len(took)} of {wanted}.",
+        f"Runs: {len(took)} of {wanted}, {cpu:.1f} ms of CPU each (server and client, mean).",
         *("", "| fingerprint | median ms | p99 ms | max ms |", "|---|---:|---:|---:|"),
         _times("**as the port gives it**, a connection each", took),
         _times("on an open connection", inside),

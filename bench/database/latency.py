@@ -14,30 +14,29 @@ def percentile(values: Sequence[float], part: float) -> float:
 
 @dataclass(frozen=True)
 class Course:
-    """Requests of one load, in milliseconds from when each was due; first and last due in seconds since the epoch."""
+    """Requests of one load, each in milliseconds from when it was due; `last_due` is in seconds since the epoch."""
 
     milliseconds: Sequence[float]
-    first_due: float
     last_due: float
 
     @classmethod
     def read(cls, log: Iterable[str]) -> "Course":
         """Read pgbench's log of a load with a rate: client, number, µs since it was due, script, end (s, µs), lag."""
-        took, due = [], []
+        took, last_due = [], 0.0
         for line in log:
             _client, _number, elapsed, _script, second, micro, _lag = line.split()
             took.append(int(elapsed) / 1e3)
-            due.append(int(second) + (int(micro) - int(elapsed)) / 1e6)
-        return cls(took, min(due, default=0.0), max(due, default=0.0))
+            last_due = max(last_due, int(second) + (int(micro) - int(elapsed)) / 1e6)
+        return cls(took, last_due)
 
     def over(self, milliseconds: float) -> int:
         """Count the requests that took longer."""
         return sum(took > milliseconds for took in self.milliseconds)
 
-    def never_sent(self, rate: float, seconds: float) -> int:
-        """Estimate how many were due and found no free connection until the load of so many seconds ended.
+    def never_sent(self, rate: float, until: float) -> int:
+        """Estimate how many were due and found no free connection before the load ended (seconds since the epoch).
 
-        Arrivals are random: what is missing of the last quarter of a second is called chance, 0.
+        Arrivals are random, and pgbench takes a moment to start: what is missing of a quarter of a second is 0.
         """
-        missing = seconds - (self.last_due - self.first_due)
+        missing = until - self.last_due
         return round(missing * rate) if missing > 0.25 else 0

@@ -25,7 +25,8 @@ Rungs = Sequence[tuple[float, float]]
 Say = Callable[[str], None]
 
 CLIENTS = 24
-WARM, AFTER, DRAIN = 2.0, 1.0, 3.0  # seconds: before the blocker, from it to the migration, and beyond what may pile up
+WARM, AFTER, DRAIN = 1.0, 1.0, 4.0  # seconds: before the blocker, from it to the migration, and beyond what may pile up
+PATIENCE = 30.0  # seconds for all connections
 WORST, LONG, DONE = 150.0, 1000.0, 1.0  # the goals: ms, ms of which none, seconds after the blocker left
 
 _SELECT = "\\set id random(1, {orders})\nselect id, customer, state, total_cents from orders where id = :id;\n"
@@ -141,6 +142,7 @@ def _course(
     ground.checkpoint()
     seconds = round(WARM + 2 * longest + DRAIN)
     with _load(ground, shop, plan, seconds) as finish, ThreadPoolExecutor(2) as pool:
+        _until_connected(shop)
         time.sleep(WARM)
         began = time.time()
         blocking = pool.submit(_until_done, block)
@@ -148,13 +150,13 @@ def _course(
         migrating = pool.submit(_until_done, migrate) if migrate else None
         left = blocking.result()
         done = migrating.result() - left if migrating else None
-        course = finish()
-    return Row(name, who, course, course.never_sent(plan.rate, seconds), done, left - began)
+        course, ended = finish()
+    return Row(name, who, course, course.never_sent(plan.rate, ended), done, left - began)
 
 
 @contextmanager
-def _load(ground: Ground, shop: Shop, plan: Plan, seconds: int) -> Iterator[Callable[[], Course]]:
-    """Send requests for so long; calling what is yielded waits for the end, and gives all of them."""
+def _load(ground: Ground, shop: Shop, plan: Plan, seconds: int) -> Iterator[Callable[[], tuple[Course, float]]]:
+    """Send requests for so long; calling what is yielded waits for the end, and gives all of them and when it was."""
     for name, script in (("select", _SELECT), ("update", _UPDATE)):
         (ground.folder / f"{name}.sql").write_text(script.format(orders=shop.orders))
     command = [str(binaries() / "pgbench"), "--no-vacuum", "--protocol=prepared", f"--client={CLIENTS}", "--jobs=1"]
@@ -162,9 +164,10 @@ def _load(ground: Ground, shop: Shop, plan: Plan, seconds: int) -> Iterator[Call
     command += ["--file=select.sql@80", "--file=update.sql@20", shop.name]
     where = {"PGHOST": "127.0.0.1", "PGPORT": str(ground.port), "PGUSER": SHOP, "PGPASSWORD": ground.password}
     with (ground.folder / "pgbench.txt").open("w+") as said:
+        began = time.time()
         process = subprocess.Popen(command, cwd=ground.folder, env={**os.environ, **where}, stdout=said, stderr=said)
 
-        def finish() -> Course:
+        def finish() -> tuple[Course, float]:
             code = process.wait(timeout=seconds + 120)
             log = ground.folder / f"load.{process.pid}"
             if code or not log.exists():
@@ -173,13 +176,26 @@ def _load(ground: Ground, shop: Shop, plan: Plan, seconds: int) -> Iterator[Call
             with log.open() as lines:
                 course = Course.read(lines)
             log.unlink()
-            return course
+            return course, began + seconds
 
         try:
             yield finish
         finally:
             process.kill()
             process.wait()
+
+
+def _until_connected(shop: Shop) -> None:
+    give_up = time.monotonic() + PATIENCE
+    with shop.session() as link:
+        while time.monotonic() < give_up:
+            [[found]] = link.execute(
+                "select count(*) from pg_stat_activity where application_name = 'pgbench'"
+            ).fetchall()
+            if found >= CLIENTS:
+                return
+            time.sleep(0.1)
+    raise Unavailable(f"pgbench has not connected within {PATIENCE:g} s", "let nothing else run meanwhile")
 
 
 def _until_done(act: Callable[[], object]) -> float:
