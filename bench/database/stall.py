@@ -32,7 +32,7 @@ WORST, LONG, DONE = 150.0, 1000.0, 1.0  # the goals: ms, ms of which none, secon
 _SELECT = "\\set id random(1, {orders})\nselect id, customer, state, total_cents from orders where id = :id;\n"
 _UPDATE = "\\set id random(1, {orders})\nupdate orders set total_cents = total_cents + 1 where id = :id;\n"
 # (lock_timeout, pause) in seconds; a time-out of 0 is none. GitLab's: the first eleven of DEFAULT_TIMING_CONFIGURATION
-# in lib/gitlab/database/with_lock_retries.rb. It has fifty, for forty minutes, and then tries once without a time-out.
+# in lib/gitlab/database/with_lock_retries.rb. It has 41, for some forty minutes, then one attempt without a time-out.
 _TWO_SECONDS: Rungs = [(2.0, pause) for pause in (1.0, 2.0, 4.0, *[8.0] * 20)]
 _GITLAB_SHORT: Rungs = [(0.1, 0.05), (0.1, 0.05), (0.2, 0.05), (0.3, 0.1), (0.4, 0.15)]
 _GITLAB: Rungs = [*_GITLAB_SHORT, *[(0.5, 2.0)] * 4, (1.0, 5.0), (1.0, 60.0)]
@@ -99,7 +99,7 @@ def measure(ground: Ground, shop: Shop, plan: Plan, say: Say) -> str:
         ("naive", lambda: _climb(shop, "naive", [(0.0, 0.0)])),
         ("lock_timeout 2 s, again", lambda: _climb(shop, "two_seconds", _TWO_SECONDS)),
         ("GitLab's time-outs", lambda: _climb(shop, "gitlab", _GITLAB)),
-        ("GitLab's, the last ones", lambda: _climb(shop, "gitlab_end", _GITLAB_END)),
+        ("GitLab's, its end", lambda: _climb(shop, "gitlab_end", _GITLAB_END)),
         ("ours", lambda: _ours(shop, 1, plan.blocker)),
     )
     behind: tuple[tuple[str, Callable[[], object]], ...] = (
