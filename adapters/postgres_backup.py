@@ -84,6 +84,8 @@ def restore(program: str, env: Mapping[str, str], stored: IO[bytes]) -> None:
         try:
             while chunk := stored.read(_CHUNK):
                 plain = unpacker.decompress(chunk)
+                if unpacker.unused_data:  # it would be left out in silence
+                    raise EOFError("something stands behind its end")
                 with suppress(BrokenPipeError):  # pg_restore has stopped reading; its exit code says why
                     process.stdin.write(plain)
             with suppress(BrokenPipeError):

@@ -234,6 +234,13 @@ class TestBackup:
             shop.database.verify(io.BytesIO(changed), backup)
         assert shop.scratch_databases() == []
 
+    @pytest.mark.parametrize("more", [b"x", bytes(4096), zstandard.ZstdCompressor().compress(b"x"), bytes(1 << 21)])
+    def test_what_stands_behind_the_end_of_the_stored_object_is_caught(self, shop: Shop, more: bytes) -> None:
+        shop.execute("create table t (id int)")
+        stored, backup = dump(shop.database)
+        with pytest.raises(Rejected, match="behind its end"):
+            shop.database.verify(io.BytesIO(stored + more), backup)
+
     def test_a_flipped_byte_in_the_stored_object_is_caught_anywhere(self, shop: Shop) -> None:
         shop.execute("create table t as select n, md5(n::text) from generate_series(1, 500) n")
         stored, backup = dump(shop.database)
