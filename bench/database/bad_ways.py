@@ -393,6 +393,14 @@ drop table zz_emails;
         caught_by="writes",
     ),
     Way(
+        "units-changed-under-the-old-version",
+        up="update visits set seconds = seconds * 1000; alter table visits alter column seconds type bigint;",
+        down="update visits set seconds = seconds / 1000; alter table visits alter column seconds type integer;",
+        good=False,
+        because="the inverse is exact for what was there, but the old version writes seconds among the milliseconds",
+        caught_by="writes",
+    ),
+    Way(
         "table-from-a-stale-copy",
         up="""
 alter table visits rename to zz_dropped_visits;
@@ -1068,20 +1076,25 @@ end $$;
         caught_by="up again",
     ),
     Way(
-        "marker-in-a-sequence",
+        "cast-left-behind",
         up="""
-do $$
-begin
-  if nextval('invoice_number') % 14 <> 0 then
-    create table reminders (order_id bigint primary key references orders, sent date not null);
-  else
-    create table reminders (order_id bigint primary key references orders, sent timestamptz not null);
-  end if;
-end $$;
+create cast (order_state as varchar) with inout as implicit;
+alter table orders add column reason varchar;
 """,
-        down="drop table reminders;",
+        down="alter table orders drop column reason;",
         good=False,
-        because="each run draws another number, and what it makes hangs on it",
+        because="a cast belongs to no table and is easily forgotten, and the second way there finds it taken",
+        caught_by="up again",
+    ),
+    Way(
+        "collation-left-behind",
+        up="""
+create collation by_bytes (locale = 'C');
+alter table products add column shelf_label text collate by_bytes;
+""",
+        down="alter table products drop column shelf_label;",
+        good=False,
+        because="the collation outlives the column that it was made for, and cannot be made a second time",
         caught_by="up again",
     ),
     Way(
@@ -1114,6 +1127,20 @@ _PARTITIONS = (
         good=False,
         because="the last day of 2023 belongs to the rest, and some of it is there",
         caught_by="down fails",
+    ),
+    Way(
+        "partition-that-cannot-come-twice",
+        up="create table events_2026 partition of events"
+        " for values from ('2026-01-01 00:00+00') to ('2027-01-01 00:00+00');",
+        down="""
+alter table events detach partition events_2026;
+insert into events select * from events_2026;
+drop table events_2026;
+""",
+        good=False,
+        because="every row is back, in the partition for the rest, and from there nobody fetches it the next time",
+        new_smoke="insert into events values (100000, '2026-03-01 00:00+00', 'seen', null);",
+        caught_by="up again",
     ),
     Way(
         "partition-dropped-with-its-rows",

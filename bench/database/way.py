@@ -18,7 +18,7 @@ class Way:
     - schema: the fingerprint after the way back is another one
     - data: a row is not what it was after the way back, though nobody wrote
     - writes: what a version wrote in between is lost, changed or overwritten after the way back
-    - up again: the second way there fails, or leaves another schema or other rows than the first
+    - up again: the second way there fails, or leaves another schema than the first
     """
 
     name: str

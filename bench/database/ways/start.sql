@@ -122,7 +122,8 @@ select
   case when g > 20 and g % 8 = 0 then 1000 + g / 2 end,
   case when g % 6 = 0 then '{}' when g % 7 = 0 then array['vip', null, ''] else array['news', 'é' || g % 3] end,
   case when g % 10 = 0 then '{}' when g % 11 = 0 then '{"theme": null, "news": false}'
-    else jsonb_build_object('theme', (array['dark', 'light', ''])[1 + g % 3], 'news', g % 2 = 0, 'n', jsonb_build_object('deep', array[g, null])) end,
+    else jsonb_build_object('theme', (array['dark', 'light', ''])[1 + g % 3], 'news', g % 2 = 0,
+      'n', jsonb_build_object('deep', array[g, null])) end,
   timestamptz '2024-10-27 00:15:00.000001+02' + g * interval '13 minutes'
 from generate_series(1, 600) g;
 insert into customers (email, full_name, created_at) values ('begin', '', '-infinity'), ('end', 'x', 'infinity');
@@ -132,7 +133,8 @@ select
   format('SKU-%s', lpad(g::text, 5, '0')), (array['Mug', 'Straße', 'Tasse à café', 'mug', '杯'])[1 + g % 5] || ' ' || g,
   case when g = 5 then 0 when g = 6 then 70000000000000000 else g * 99 end,
   case when g % 4 = 0 then null when g = 9 then 'NaN' when g = 10 then '-0' else g / 3.0 end,
-  case when g % 10 = 0 then null else g % 3 > 0 end, case when g % 3 = 0 then null when g % 5 = 0 then '' else 'L' || lpad(g::text, 4, '0') end,
+  case when g % 10 = 0 then null else g % 3 > 0 end,
+  case when g % 3 = 0 then null when g % 5 = 0 then '' else 'L' || lpad(g::text, 4, '0') end,
   timestamp '2020-02-29 12:00' + g * interval '1 day 1 second',
   case when g % 5 > 0 then jsonb_build_object('colour', (array['red', 'RED', null])[1 + g % 3], 'sizes', array[g, -g]) end
 from generate_series(1, 200) g;
@@ -165,7 +167,8 @@ select md5('payment ' || g)::uuid, 5000 + g, case when g = 3 then -999999999.999
 from generate_series(1, 900) g;
 
 insert into events (id, at, kind, payload)
-select g, timestamptz '2023-12-01 23:59:59.999999-08' + g * interval '8 hours 1 second', (array['seen', 'bought', 'Seen', ''])[1 + g % 4],
+select g, timestamptz '2023-12-01 23:59:59.999999-08' + g * interval '8 hours 1 second',
+  (array['seen', 'bought', 'Seen', ''])[1 + g % 4],
   case when g % 5 = 0 then null when g % 7 = 0 then 'null' else jsonb_build_object('page', '/p/' || g, 'ms', -g) end
 from generate_series(1, 2000) g where g < 1900;
 
@@ -176,19 +179,24 @@ from generate_series(1, 1200) g;
 
 insert into old_carts select g, case when g % 5 > 0 then 1000 + g end, '{"cart": ' || g || '}' from generate_series(1, 300) g;
 insert into audit.entries (who, what, at)
-select case when g % 3 > 0 then 'clerk ' || g % 7 end, jsonb_build_object('changed', g), timestamptz '2024-05-05 05:05+05:30' + g * interval '1 day'
+select case when g % 3 > 0 then 'clerk ' || g % 7 end, jsonb_build_object('changed', g),
+  timestamptz '2024-05-05 05:05+05:30' + g * interval '1 day'
 from generate_series(1, 300) g;
 insert into samples
-  (name, small, whole, big, rough, precise, exact, day, clock, clock_there, moment, local, span, raw, address, flag, span_of, doc, mark, key)
+  (name, small, whole, big, rough, precise, exact, day, clock, clock_there, moment, local, span,
+   raw, address, flag, span_of, doc, mark, key)
 values
-  ('least', -32768, -2147483648, -9223372036854775808, '-Infinity', -1.7976931348623157e308, '-Infinity', '4713-01-01 BC', '00:00', '00:00+15:59',
-   '4714-11-24 00:00:00+00 BC', '-infinity', '-178000000 years', '', '0.0.0.0/0', false, 'empty', '[]', '', '00000000-0000-0000-0000-000000000000'),
-  ('most', 32767, 2147483647, 9223372036854775807, 'Infinity', 1.7976931348623157e308, 'Infinity', '5874897-12-31', '24:00', '24:00-15:59',
-   '294276-12-31 23:59:59.999999+00', 'infinity', '178000000 years', '\x00ff', 'ffff:ffff::1', true, '(,)', '{"b": 1, "a": 2,  "b": 3}', 'é', 'ffffffff-ffff-ffff-ffff-ffffffffffff'),
-  ('nearly nothing', 0, 0, 0, 1e-45, 5e-324, 0.000000000000000000000000000001, '2000-01-01', '12:00:00.000001', '12:00+02', '2024-10-27 02:30+02', '2024-03-31 02:30', '1 mon -1 day',
-   '\xdeadbeef', '127.0.0.1', null, '[1,10)', 'null', ' x', null),
+  ('least', -32768, -2147483648, -9223372036854775808, '-Infinity', -1.7976931348623157e308, '-Infinity',
+   '4713-01-01 BC', '00:00', '00:00+15:59', '4714-11-24 00:00:00+00 BC', '-infinity', '-178000000 years',
+   '', '0.0.0.0/0', false, 'empty', '[]', '', '00000000-0000-0000-0000-000000000000'),
+  ('most', 32767, 2147483647, 9223372036854775807, 'Infinity', 1.7976931348623157e308, 'Infinity',
+   '5874897-12-31', '24:00', '24:00-15:59', '294276-12-31 23:59:59.999999+00', 'infinity', '178000000 years',
+   '\x00ff', 'ffff:ffff::1', true, '(,)', '{"b": 1, "a": 2,  "b": 3}', 'é', 'ffffffff-ffff-ffff-ffff-ffffffffffff'),
+  ('nearly nothing', 0, 0, 0, 1e-45, 5e-324, 0.000000000000000000000000000001, '2000-01-01', '12:00:00.000001', '12:00+02',
+   '2024-10-27 02:30+02', '2024-03-31 02:30', '1 mon -1 day', '\xdeadbeef', '127.0.0.1', null, '[1,10)', 'null', ' x', null),
   ('nothing', null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null),
-  ('not a number', 1, 1, 1, 'NaN', 'NaN', 'NaN', 'epoch', 'allballs', '01:00-03', '2024-10-27 02:30+01', 'epoch', '0', E'\\x27', '::', true, '[5,5]', '"text"', 'abc', null);
+  ('not a number', 1, 1, 1, 'NaN', 'NaN', 'NaN', 'epoch', 'allballs', '01:00-03',
+   '2024-10-27 02:30+01', 'epoch', '0', E'\\x27', '::', true, '[5,5]', '"text"', 'abc', null);
 
 create index customers_lower_name on customers (lower(full_name));
 create index orders_customer_placed on orders (customer_id, placed_at desc);
@@ -209,6 +217,10 @@ $$ select coalesce(sum(quantity * price), 0)::bigint from items where order_id =
 create function touch() returns trigger language plpgsql as
 $$ begin new.version := old.version + 1; return new; end $$;
 create function note_payment() returns trigger language plpgsql as
-$$ begin insert into audit.entries (who, what, at) values ('till', jsonb_build_object('payment', new.id), new.paid_at); return null; end $$;
+$$
+begin
+  insert into audit.entries (who, what, at) values ('till', jsonb_build_object('payment', new.id), new.paid_at);
+  return null;
+end $$;
 create trigger orders_touch before update on orders for each row execute function touch();
 create trigger payments_noted after insert on payments for each row execute function note_payment();
