@@ -119,6 +119,7 @@ class Postgres:
             version = link.info.server_version
             program = archive.program("pg_dump", version // 10_000, self._binaries)
             [[snapshot]] = link.execute("select pg_export_snapshot()").fetchall()
+            sequences = content.positions(link)  # before the dump, which may find them further on, and never less far
             measured = beside.submit(lambda: (catalog.fingerprint(link), content.digests(link)))
             try:
                 archive.dump(program, archive.environment(self._dsn()), snapshot, into)
@@ -131,7 +132,7 @@ class Postgres:
                 raise
             fingerprint, tables = measured.result()
         server = f"{version // 10_000}.{version % 10_000}"
-        return Backup(format=archive.FORMAT, server=server, fingerprint=fingerprint, tables=tables)
+        return Backup(format=archive.FORMAT, server=server, fingerprint=fingerprint, tables=tables, sequences=sequences)
 
     def verify(self, stored: IO[bytes], backup: Backup) -> None:
         """Restore a stored dump into a scratch database on the same server; compare schema and every table's digest.
@@ -139,8 +140,16 @@ class Postgres:
         Grants and extension versions are not compared: a restore without privileges has none. The scratch database is
         dropped in any case. Raises Rejected naming what differs, Invalid when the role may not create databases.
         """
+        if backup.format != archive.FORMAT:
+            raise Rejected(f"the stored backup is {backup.format!r}, not {archive.FORMAT!r}", "take a new backup")
         with self._restored(stored) as copy, catalog.snapshot(copy):
             problems = _differences(backup.tables, content.digests(copy))
+            reached = content.positions(copy)
+            problems += [
+                f"sequence {name} is at {reached.get(name, 0)}, and had come to {least}"
+                for name, least in sorted(backup.sequences.items())
+                if reached.get(name, 0) < least
+            ]
             if catalog.fingerprint(copy)[: catalog.STRUCTURE] != backup.fingerprint[: catalog.STRUCTURE]:
                 problems.append("the schema differs")
         if problems:

@@ -37,10 +37,6 @@ select n.nspname || '.' || c.relname, pg_relation_filenode(c.oid),
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relkind in ('r', 'm') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
 """
-_SEQUENCES: LiteralString = """
-select n.nspname || '.' || c.relname, coalesce(pg_sequence_last_value(c.oid), 0) * sign(q.seqincrement)::bigint
-from pg_sequence q join pg_class c on c.oid = q.seqrelid join pg_namespace n on n.oid = c.relnamespace
-"""
 State = tuple[int, int, tuple[int, ...]]  # file, how often it was written to, columns
 
 
@@ -114,7 +110,7 @@ class PostgresClone:
                 fingerprint=catalog.fingerprint(self._link)[: catalog.STRUCTURE],
                 tables={str(table): digest(table, states[str(table)]) for table in tables},
                 columns={str(it): content.columns(self._link, it) for it in tables if str(it) in self._moved},
-                sequences=dict(self._link.execute(_SEQUENCES).fetchall()),
+                sequences=content.positions(self._link),
             )
 
     def _digest(self, table: content.Table, state: State) -> TableDigest:

@@ -27,6 +27,11 @@ _NAMES: LiteralString = """
 select attname from pg_attribute where attrelid = %s and attnum > 0 and not attisdropped order by attname collate "C"
 """
 
+_SEQUENCES: LiteralString = """
+select n.nspname || '.' || c.relname, coalesce(pg_sequence_last_value(c.oid), 0) * sign(q.seqincrement)::bigint
+from pg_sequence q join pg_class c on c.oid = q.seqrelid join pg_namespace n on n.oid = c.relnamespace
+"""
+
 
 class Table(NamedTuple):
     """One table in the catalog; in words `schema.name`."""
@@ -92,6 +97,11 @@ def count(link: Link, table: Table) -> int:
     """Count one table's rows."""
     [[rows]] = link.execute(sql.SQL("select count(*) from only {}").format(table.named)).fetchall()
     return int(rows)
+
+
+def positions(link: Link) -> dict[str, int]:
+    """Tell how far each sequence has come, 0 for one that has not begun; no snapshot holds them still."""
+    return dict(link.execute(_SEQUENCES).fetchall())
 
 
 def held(link: Link, relation: str, column: str | None) -> int:

@@ -1,6 +1,9 @@
 """Take a backup that is one: stored, read back, restored and compared."""
 
 import hashlib
+from contextlib import suppress
+
+from pydantic import ValidationError
 
 from domain.errors import Invalid
 from domain.ports import Database, Store
@@ -24,10 +27,16 @@ def already_stored(warrant: Warrant, stage: Stage, database: Database | None, st
         return None
     for key in sorted(store.keys(_folder(warrant, stage)), reverse=True):
         if key.endswith(_MANIFEST):
-            with store.open(key) as manifest:
-                stored = StoredBackup.model_validate_json(manifest.read())
-            if _is_whole(stored, store) and stored.backup.fingerprint == database.fingerprint():
+            stored = _manifest(key, store)
+            if stored and _is_whole(stored, store) and stored.backup.fingerprint == database.fingerprint():
                 return BackedUp(stored=stored)
+    return None
+
+
+def _manifest(key: str, store: Store) -> StoredBackup | None:
+    """Read a manifest; None for one that somebody damaged: another backup is taken."""
+    with store.open(key) as manifest, suppress(ValidationError):
+        return StoredBackup.model_validate_json(manifest.read())
     return None
 
 

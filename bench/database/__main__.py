@@ -1,7 +1,8 @@
-"""Measure how Interlock treats a database: `python -m bench.database stall|backup|corruption|fingerprint`.
+"""Measure how Interlock treats a database: `python -m bench.database stall|backup|corruption|fingerprint|proof`.
 
 stall: who waits while a column is added behind a long transaction. backup: what a verified backup costs.
 corruption: which damages are found. fingerprint: how quick it is, and whether it is always the same.
+proof: which bad ways back are caught, which good ones pass, and what a proof costs.
 One throw-away PostgreSQL is started for it, filled, and taken away again. The table goes to the terminal.
 """
 
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.database import backup, corruption, fingerprint, stall
+from bench.database import backup, corruption, fingerprint, proof, stall
 from bench.database.ground import SETTINGS, SMALL, Ground, Shop, ground
 from config.settings import HOUSE
 from domain.errors import ReleaseError
@@ -26,6 +27,7 @@ MEASURES: dict[str, Measure] = {
     "backup": lambda g, s, o: backup.measure(g, s, o.rounds, o.minutes, _say),
     "corruption": lambda g, s, o: corruption.measure(g, s, o.seed, o.minutes, _say),
     "fingerprint": lambda g, s, o: fingerprint.measure(g, s, o.runs, o.minutes, _say),
+    "proof": lambda g, s, o: proof.measure(g, s, o.minutes, _say),
 }
 
 

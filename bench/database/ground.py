@@ -114,6 +114,11 @@ class Ground:
         self.checkpoint()
         return Shop(name, dsn, orders, size)
 
+    def empty(self, name: str) -> Shop:
+        """Make a database with nothing in it."""
+        postgres.database(self.admin, name, SHOP)
+        return Shop(name, self.dsn(name), 0, 0)
+
     def other(self, seed: int) -> Shop:
         """Make a small database that is another one."""
         return self.shop(1, seed, _OTHER)

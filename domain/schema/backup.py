@@ -1,5 +1,7 @@
 """What a backup claims to hold."""
 
+from pydantic import Field
+
 from domain.value import Value
 
 
@@ -18,6 +20,7 @@ class Backup(Value):
     server: str
     fingerprint: str
     tables: dict[str, TableDigest]
+    sequences: dict[str, int] = Field(default={}, description="how far each had come at least; 0: it had not begun")
 
 
 class StoredBackup(Value):

@@ -270,6 +270,15 @@ def test_a_dump_without_a_manifest_or_with_other_bytes_is_taken_again(scene: Sce
     assert kept
 
 
+def test_a_manifest_that_was_damaged_is_not_taken_for_one(scene: Scene) -> None:
+    call, store = backing_up(scene), scene.world.store
+    scene.die(call)
+    [_, manifest] = store.keys("backups/shop/dev/r-2/")
+    store._objects[manifest] = store._objects[manifest][:40]
+    call(scene.warrant)
+    assert scene.counts["backup"] == 2
+
+
 def test_a_stored_backup_that_changed_is_not_taken_for_one(scene: Scene) -> None:
     call, store = backing_up(scene), scene.world.store
     scene.die(call)
