@@ -11,6 +11,7 @@ from adapters import postgres_catalog as catalog
 from adapters import postgres_digest as content
 from adapters import postgres_fence as fence
 from adapters import postgres_history as history
+from adapters import postgres_scratch as scratch
 from adapters.postgres_clone import PostgresClone
 from adapters.postgres_link import connected
 from adapters.postgres_migrate import Migrator
@@ -170,7 +171,7 @@ class Postgres:
         """Restore into a scratch database, and be connected to it all the while: so it is seen to be in use."""
         with (
             self._link(archive.PATIENCE) as link,
-            archive.scratch(link) as name,
+            scratch.scratch(link) as name,
             self._link(archive.PATIENCE, name) as copy,
         ):
             program = archive.program("pg_restore", link.info.server_version // 10_000, self._binaries)
@@ -180,13 +181,13 @@ class Postgres:
     def belongings(self) -> tuple[Belonging, ...]:
         """List the scratch databases of its server, whichever database's verification made them."""
         with self._link(_SHORT) as link:
-            rows = archive.scratches(link)
+            rows = scratch.scratches(link)
         return tuple(Belonging(kind="database", id=n, name=n, age=age, in_use=used) for n, age, used in rows)
 
     def discard(self, belonging: Belonging, _token: int) -> bool:
         """Drop a scratch database; False while somebody is connected."""
         with self._link(_SHORT) as link:
-            return archive.drop(link, belonging.id)
+            return scratch.drop(link, belonging.id)
 
     def _dsn(self) -> str:
         return self._secrets.resolve(self._reference)

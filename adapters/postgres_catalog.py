@@ -131,10 +131,18 @@ def snapshot(link: Link) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def steady(link: Link) -> Iterator[None]:
+    """Read with the settings of a snapshot, also inside a transaction: what it has done so far is seen."""
+    with link.transaction(force_rollback=True):
+        link.execute(_STEADY)
+        yield
+
+
 def within(link: Link) -> str:
-    """Hash the schema as the transaction under way would leave it; from then on it has the settings of a snapshot."""
-    link.execute(_STEADY)
-    return fingerprint(link)
+    """Hash the schema as the transaction under way would leave it."""
+    with steady(link):
+        return fingerprint(link)
 
 
 def fingerprint(link: Link) -> str:

@@ -6,8 +6,10 @@ it holds when it ends: ROW EXCLUSIVE for rows, a new file for a table that was w
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from typing import LiteralString
 
 import psycopg
@@ -37,7 +39,7 @@ select n.nspname || '.' || c.relname, pg_relation_filenode(c.oid),
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relkind in ('r', 'm') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
 """
-State = tuple[int, int, tuple[int, ...]]  # file, how often it was written to, columns
+State = tuple[int, int, tuple[int, ...]]  # file, when it was written to last (0: never), columns
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,12 @@ class PostgresClone:
     def __init__(self, link: catalog.Link, tables: Mapping[str, TableDigest]) -> None:
         self._link = link
         self._writes: dict[str, int] = {}
+        self._clock = count(1)
         self._moved: set[str] = set()
         states = self._states()
-        self._known = {(name, states[name]): digest for name, digest in tables.items() if name in states}
+        self._known: dict[tuple[str, State | None], TableDigest] = {
+            (name, states[name]): digest for name, digest in tables.items() if name in states
+        }
 
     @property
     def server(self) -> str:
@@ -103,23 +108,37 @@ class PostgresClone:
     def look(self, *, rows_only: bool = False) -> Seen:
         """Fingerprint the schema, and digest each table that may have changed."""
         self._set_timeout(0)
-        with catalog.snapshot(self._link):
-            tables, states = content.tables(self._link), self._states()
-            digest = self._rows if rows_only else self._digest
+        with catalog.steady(self._link):
+            tables = content.roots(self._link) if rows_only else content.tables(self._link)
+            states, digest = self._states(), self._rows if rows_only else self._digest
             return Seen(
                 fingerprint=catalog.fingerprint(self._link)[: catalog.STRUCTURE],
-                tables={str(table): digest(table, states[str(table)]) for table in tables},
+                tables={str(table): digest(table, states.get(str(table))) for table in tables},
                 columns={str(it): content.columns(self._link, it) for it in tables if str(it) in self._moved},
                 sequences=content.positions(self._link),
             )
 
-    def _digest(self, table: content.Table, state: State) -> TableDigest:
+    def rewind(self, sequences: Mapping[str, int]) -> None:
+        """Have sequences stand where they stood by an earlier look."""
+        content.rewind(self._link, sequences)
+
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        """Undo whatever the block does, and forget that it was done."""
+        writes = dict(self._writes)
+        try:
+            with self._link.transaction(force_rollback=True):
+                yield
+        finally:
+            self._writes = writes
+
+    def _digest(self, table: content.Table, state: State | None) -> TableDigest:
         key = (str(table), state)
         if key not in self._known:
             self._known[key] = content.digest(self._link, table)
         return self._known[key]
 
-    def _rows(self, table: content.Table, _: State) -> TableDigest:
+    def _rows(self, table: content.Table, _: State | None) -> TableDigest:
         return TableDigest(rows=content.count(self._link, table), sum="", xor="")
 
     def _piece(self, piece: script.Statement) -> _Held:
@@ -155,7 +174,7 @@ class PostgresClone:
 
     def _count(self, written: frozenset[str]) -> None:
         for name in written:
-            self._writes[name] = self._writes.get(name, 0) + 1
+            self._writes[name] = next(self._clock)
 
     def _states(self) -> dict[str, State]:
         rows = self._link.execute(_STATES).fetchall()

@@ -1,5 +1,6 @@
 """What is in PostgreSQL's tables: digests that depend on the content alone, and row counts."""
 
+from collections.abc import Mapping
 from typing import LiteralString, NamedTuple
 
 from psycopg import errors, sql
@@ -33,25 +34,43 @@ from pg_sequence q join pg_class c on c.oid = q.seqrelid join pg_namespace n on 
 """
 
 
+_REWIND: LiteralString = """
+select case %(position)s when 0 then setval(c.oid::regclass, q.seqstart, false)
+  else setval(c.oid::regclass, %(position)s * sign(q.seqincrement)::bigint) end
+from pg_sequence q join pg_class c on c.oid = q.seqrelid join pg_namespace n on n.oid = c.relnamespace
+where n.nspname || '.' || c.relname = %(name)s
+"""
+_ROOTS: LiteralString = """
+select nspname, relname, id, relkind = 'p' from relation
+where relkind in ('r', 'p') and not relispartition order by nspname, relname
+"""
+
+
 class Table(NamedTuple):
-    """One table in the catalog; in words `schema.name`."""
+    """One table in the catalog; in words `schema.name`. `whole`: with all that is in its partitions."""
 
     schema: str
     name: str
     oid: int
+    whole: bool = False
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}"
 
     @property
-    def named(self) -> sql.Identifier:
-        """Name it in a query."""
-        return sql.Identifier(self.schema, self.name)
+    def rows(self) -> sql.Composed:
+        """Name its rows in a query: those of its children belong to them."""
+        return sql.SQL("" if self.whole else "only ") + sql.Identifier(self.schema, self.name)
 
 
 def tables(link: Link) -> list[Table]:
     """List the tables that hold rows of the application's."""
     return [Table(*row) for row in link.execute(SCOPE + _TABLES)]
+
+
+def roots(link: Link) -> list[Table]:
+    """List the same tables, each with its partitions as one: rows may move between them."""
+    return [Table(*row) for row in link.execute(SCOPE + _ROOTS)]
 
 
 def digests(link: Link) -> dict[str, TableDigest]:
@@ -64,8 +83,8 @@ def digest(link: Link, table: Table) -> TableDigest:
     [[cells]] = link.execute(_CELLS, (_HASHED, table.oid)).fetchall()
     query = sql.SQL(
         "select count(*), coalesce(sum(h), 0)::text, coalesce(bit_xor(h), 0)::text"
-        " from (select hash_record_extended(row({cells}), 0) as h from only {table} t) q"
-    ).format(cells=sql.SQL(", ").join(map(sql.SQL, cells or ())), table=table.named)
+        " from (select hash_record_extended(row({cells}), 0) as h from {table} t) q"
+    ).format(cells=sql.SQL(", ").join(map(sql.SQL, cells or ())), table=table.rows)
     [[rows, total, xor]] = link.execute(query).fetchall()
     return TableDigest(rows=rows, sum=total, xor=xor)
 
@@ -82,7 +101,7 @@ def columns(link: Link, table: Table) -> dict[str, TableDigest]:
         ).format(sql.Identifier(name))
         for name in names
     ]
-    query = sql.SQL("select count(*), {} from only {} t").format(sql.SQL(", ").join(sums), table.named)
+    query = sql.SQL("select count(*), {} from {} t").format(sql.SQL(", ").join(sums), table.rows)
     [[rows, *found]] = link.execute(query).fetchall()
     pairs = zip(found[::2], found[1::2], strict=True)
     return {name: TableDigest(rows=rows, sum=total, xor=xor) for name, (total, xor) in zip(names, pairs, strict=True)}
@@ -95,13 +114,19 @@ def counts(link: Link) -> dict[str, int]:
 
 def count(link: Link, table: Table) -> int:
     """Count one table's rows."""
-    [[rows]] = link.execute(sql.SQL("select count(*) from only {}").format(table.named)).fetchall()
+    [[rows]] = link.execute(sql.SQL("select count(*) from {}").format(table.rows)).fetchall()
     return int(rows)
 
 
 def positions(link: Link) -> dict[str, int]:
     """Tell how far each sequence has come, 0 for one that has not begun; no snapshot holds them still."""
     return dict(link.execute(_SEQUENCES).fetchall())
+
+
+def rewind(link: Link, reached: Mapping[str, int]) -> None:
+    """Have sequences stand where they stood, so that they give out the same numbers again; no rollback undoes it."""
+    for name, position in reached.items():
+        link.execute(_REWIND, {"name": name, "position": position})
 
 
 def held(link: Link, relation: str, column: str | None) -> int:

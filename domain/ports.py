@@ -258,7 +258,18 @@ class Clone(Protocol):
         ...
 
     def look(self, *, rows_only: bool = False) -> Seen:
-        """Fingerprint the schema and digest what is in it; `rows_only` counts rows instead of digesting tables."""
+        """Fingerprint the schema and digest what is in it.
+
+        `rows_only` counts rows instead of digesting tables, and takes a partitioned table as one.
+        """
+        ...
+
+    def rewind(self, sequences: Mapping[str, int]) -> None:
+        """Have sequences stand where they stood by an earlier look, so that they give out the same numbers again."""
+        ...
+
+    def undone(self) -> AbstractContextManager[None]:
+        """Undo whatever the block does, but for the numbers that sequences gave out."""
         ...
 
 

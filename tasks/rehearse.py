@@ -15,7 +15,7 @@ class Halted(Exception):
 
 
 def rehearse(clone: Clone, way: WayBack) -> Rehearsal:
-    """Go up, let both versions speak, go down, up again, let both write, and go down once more.
+    """Go up, let both versions speak, go down; then there and back again with what each version writes meanwhile.
 
     What goes wrong is part of the record, and nothing is raised for it.
     """
@@ -23,6 +23,7 @@ def rehearse(clone: Clone, way: WayBack) -> Rehearsal:
     began = time.monotonic()
     with suppress(Halted):
         stage.there_and_back()
+        stage.back_with_what_the_old_version_wrote()
         stage.back_with_what_was_written()
     return Rehearsal(
         server=clone.server,
@@ -47,6 +48,7 @@ class _Stage:
         """Nobody writes meanwhile: what was there before must be there again, to the bit."""
         self._look("old version before")
         self._speak("old version before", self._way.old)
+        self._rewind("old version before")
         self.costs = self._run("up", self._way.steps)
         self._look("up")
         self._speak("old version", self._way.old)
@@ -54,20 +56,43 @@ class _Stage:
         self._run("down", self._way.ways_back)
         self._look("down")
         self._speak("old version after", self._way.old if self._way.whole else None)
-        self._run("up again", self._way.steps[-len(self._way.undone) :] if self._way.undone else ())
-        self._look("up again")
+
+    def back_with_what_the_old_version_wrote(self) -> None:
+        """The old version writes the same rows twice, without the new schema and on it, and the same must be left.
+
+        Each time is undone afterwards, which scripts that want no transaction cannot be: then there is nothing to hold
+        against each other, and what it writes is tried in `back_with_what_was_written`.
+        """
+        if self._way.old is None or not (self._way.whole and self._way.transactional):
+            return
+        self._rewind("up")
+        with self._clone.undone():
+            self._clone.speak(self._way.old, keep=True)
+            self._look("old writes alone")
+        self._rewind("old version before")
+        with self._clone.undone():
+            self._run("old writes taken back", self._way.steps)
+            self._rewind("up")
+            self._clone.speak(self._way.old, keep=True)
+            self._run("old writes taken back", self._way.ways_back)
+            self._look("old writes taken back")
 
     def back_with_what_was_written(self) -> None:
-        """Both versions write, as they will while both serve; what they wrote must outlive the way back.
+        """The new version writes, and where it could not be tried alone the old one; it must outlive the way back.
 
         Each statement was seen to work alone. One that fails now meets a row that the other version has just written.
         """
+        self._rewind("old version before")
+        self._run("up again", self._way.steps[-len(self._way.undone) :] if self._way.undone else ())
+        self._look("up again")
         for statements in (self._way.new, self._way.old):
-            if statements:
+            if statements and not (statements == self._way.old and "old writes alone" in self.seen):
                 self._clone.speak(statements, keep=True)
         self._look("writes", rows_only=True)
         self._run("down after writes", self._way.ways_back)
         self._look("down after writes", rows_only=True)
+        self._run("up after writes", self._way.steps[-len(self._way.undone) :] if self._way.undone else ())
+        self._look("up after writes", rows_only=True)
 
     def _run(self, moment: Moment, steps: Sequence[Migration]) -> dict[str, Cost]:
         costs = {}
@@ -88,3 +113,7 @@ class _Stage:
 
     def _look(self, moment: Moment, *, rows_only: bool = False) -> None:
         self.seen[moment] = self._clone.look(rows_only=rows_only)
+
+    def _rewind(self, moment: Moment) -> None:
+        """Let the same numbers be given out again as after that moment, so that the same rows can be written."""
+        self._clone.rewind(self.seen[moment].sequences)

@@ -52,7 +52,7 @@ LONGEST = {"flows": 80, "tasks": 60, "domain": 250, "config": 250, "ledger": 220
 LONGEST_FUNCTION = 40
 LONGER = {  # file: (lines at most, why it is better in one piece)
     "adapters/docker_workload.py": (240, "one port: what a container is made of, and how it comes and goes"),
-    "domain/ports.py": (410, "every port on one page, each method with its promises; Protocols have no bodies"),
+    "domain/ports.py": (425, "every port on one page, each method with its promises; Protocols have no bodies"),
     "flows/dispatch.py": (105, "all that is asked of Prefect's API, one question after the other"),
     "flows/hold.py": (115, "two leases, kept alive, parked and given back by the same rules"),
     "flows/reconcile.py": (95, "one look, agreed on, and mended difference by difference"),
@@ -73,7 +73,7 @@ LONGER = {  # file: (lines at most, why it is better in one piece)
     "tasks/judge.py": (125, "ramp and bake replay the same ticks"),
     "tasks/migrate.py": (70, "one migration, and the fingerprint it must find and leave"),
     "tasks/prepare.py": (135, "what a plan is drawn up from: source, history, databases"),
-    "tasks/rehearse.py": (100, "one rehearsal in its order, and the record that it leaves"),
+    "tasks/rehearse.py": (120, "one rehearsal in its order, and the record that it leaves"),
     "tasks/step.py": (285, "the protocol of intent, outcome and re-entry, which every verb goes through"),
     "tests/adapters/test_database.py": (
         690,

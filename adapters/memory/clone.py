@@ -4,6 +4,8 @@ import hashlib
 import json
 import sqlite3
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 
 from adapters import postgres_script as script
 from domain.errors import Rejected
@@ -16,6 +18,7 @@ class MemoryClone:
 
     def __init__(self, link: sqlite3.Connection) -> None:
         self._link = link
+        self._depth = 0
 
     @property
     def server(self) -> str:
@@ -26,30 +29,49 @@ class MemoryClone:
         """Run a script in a transaction; raises Rejected with the line when it fails."""
         script.refuse_own_transactions(text, "the script")
         began = time.monotonic()
-        self._link.execute("begin immediate")
-        try:
+        with self._savepoint():
             for statement in script.statements(text):
-                self._link.execute(statement.text)
-        except sqlite3.Error as error:
-            self._link.execute("rollback")
-            raise Rejected(f"line {statement.line}: {error}") from error
-        self._link.execute("commit")
+                try:
+                    self._link.execute(statement.text)
+                except sqlite3.Error as error:
+                    raise Rejected(f"line {statement.line}: {error}") from error
         return Cost(seconds=round(time.monotonic() - began, 3))
 
     def speak(self, statements: str, *, keep: bool) -> tuple[tuple[str, str], ...]:
         """Run a version's statements, each in a savepoint of one transaction; returns those that failed."""
         failed = []
-        self._link.execute("begin immediate")
-        for statement in script.statements(statements):
-            self._link.execute("savepoint statement")
-            try:
-                self._link.execute(statement.text).fetchall()
-            except sqlite3.Error as error:
-                self._link.execute("rollback to statement")
-                failed.append((statement.headline, str(error)))
-            self._link.execute("release statement")
-        self._link.execute("commit" if keep else "rollback")
+        with self._savepoint(keep=keep):
+            for statement in script.statements(statements):
+                try:
+                    with self._savepoint():
+                        self._link.execute(statement.text).fetchall()
+                except sqlite3.Error as error:
+                    failed.append((statement.headline, str(error)))
         return tuple(failed)
+
+    def rewind(self, sequences: Mapping[str, int]) -> None:
+        """SQLite has no sequences."""
+
+    def undone(self) -> AbstractContextManager[None]:
+        """Undo whatever the block does."""
+        return self._savepoint(keep=False)
+
+    @contextmanager
+    def _savepoint(self, *, keep: bool = True) -> Iterator[None]:
+        """Undo the block when it fails, or in any case; they nest."""
+        self._depth += 1
+        name = f"depth_{self._depth}"
+        self._link.execute(f"savepoint {name}")
+        try:
+            yield
+        except BaseException:
+            keep = False
+            raise
+        finally:
+            if not keep:
+                self._link.execute(f"rollback to {name}")
+            self._link.execute(f"release {name}")
+            self._depth -= 1
 
     def look(self, *, rows_only: bool = False) -> Seen:
         """Fingerprint the schema and digest every table and every column of it."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from adapters import postgres_backup as archive
+from adapters.postgres_scratch import scratch
 from bench.database.damage import Damaged, Good, corpus, planned
 from bench.database.ground import Ground, Shop
 from deployments.embedded.postgres import binaries
@@ -146,7 +147,7 @@ def _look(shop: Shop, damage: Damaged, truth: str, fingerprint: str) -> Seen:
 
 def content(shop: Shop, stored: bytes) -> str:
     """Restore a dump and hash what pg_dump then writes as text: rows, schema, sequences and large objects."""
-    with shop.session() as link, archive.scratch(link) as name:
+    with shop.session() as link, scratch(link) as name:
         env = archive.environment(shop.dsn, PGDATABASE=name)
         archive.restore(str(binaries() / "pg_restore"), env, io.BytesIO(stored))
         options = ["--format=plain", "--no-owner", "--no-privileges", "--no-comments", "--restrict-key=bench"]

@@ -100,10 +100,13 @@ _HAPPENS: Mapping[Moment, str] = {
     "old version": "the old version fails on the new schema",
     "new version": "the new version fails on its own schema",
     "down": "the way back fails",
-    "up again": "after the way back it cannot go forward again",
-    "writes": "what both versions write fails",
-    "down after writes": "the way back fails once both versions have written",
     "old version after": "the old version fails after the way back",
+    "old writes alone": "the old version fails on its own schema",
+    "old writes taken back": "the way back fails once the old version has written",
+    "up again": "after the way back it cannot go forward again",
+    "writes": "what is written on the new schema fails",
+    "down after writes": "the way back fails once rows were written",
+    "up after writes": "once rows were written, it cannot go forward again",
 }
 
 
@@ -153,10 +156,31 @@ def _it_goes_forward_again(way: WayBack, rehearsal: Rehearsal) -> Iterator[Probl
             yield Problem(about="up again", says=f"going forward again, {table} {said}")
 
 
-def _what_was_written_stays(way: WayBack, rehearsal: Rehearsal) -> Iterator[Problem]:
-    """Rows that either version wrote on the new schema outlive the way back, in all columns that the old one knows.
+def _it_goes_forward_once_more(way: WayBack, rehearsal: Rehearsal) -> Iterator[Problem]:
+    """What was written does not bar the way: going up once more gives the same schema."""
+    first, more = rehearsal.seen.get("up"), rehearsal.seen.get("up after writes")
+    if way.undone and first and more and first.fingerprint != more.fingerprint:
+        yield Problem(about="up again", says="once rows were written, going forward again leads to another schema")
 
-    A column that the way up itself rewrites cannot be held against what it was there; its table's rows are counted.
+
+def _what_the_old_version_writes_stays(way: WayBack, rehearsal: Rehearsal) -> Iterator[Problem]:
+    """What the old version writes on the new schema is, after the way back, what it would have written without it."""
+    alone, back = rehearsal.seen.get("old writes alone"), rehearsal.seen.get("old writes taken back")
+    if not way.whole or alone is None or back is None:
+        return
+    if any(failure.moment == "old version" for failure in rehearsal.failures):
+        return  # it is told already that it cannot write what it would
+    for table in _differing(alone.tables, back.tables):
+        said = _difference(alone.tables.get(table), back.tables.get(table))
+        says = f"what the old version writes on the new schema is not what it would have written: {table} {said}"
+        yield Problem(about="writes", says=says)
+
+
+def _what_was_written_stays(way: WayBack, rehearsal: Rehearsal) -> Iterator[Problem]:
+    """Rows that were written on the new schema outlive the way back, in all columns that the old one knows.
+
+    A column that the way up itself rewrites cannot be held against what it was there: but it must not be as if nobody
+    had written. Its table's rows are counted.
     """
     names: tuple[Moment, ...] = ("down", "up again", "writes", "down after writes")
     moments = [rehearsal.seen.get(name) for name in names]
@@ -164,24 +188,26 @@ def _what_was_written_stays(way: WayBack, rehearsal: Rehearsal) -> Iterator[Prob
         return
     old, new, written, after = (moment for moment in moments if moment is not None)
     if after.fingerprint != old.fingerprint:
-        yield Problem(about="schema", says="once both versions have written, the way back leads to another schema")
-    for table in sorted(old.tables.keys() & written.tables.keys() & after.tables.keys()):
+        yield Problem(about="schema", says="once rows were written, the way back leads to another schema")
+    for table in sorted(written.tables.keys() & after.tables.keys()):
         wrote, left = written.tables[table].rows, after.tables[table].rows
         if wrote != left:
-            says = f"{table} has {left} rows after the way back, {wrote} when both versions had written"
+            says = f"{table} has {left} rows after the way back, {wrote} were there when it was begun"
             yield Problem(about="writes", says=says)
             continue
-        for column in sorted(_steady(old, new, table)):
-            if written.columns[table][column] != after.columns[table][column]:
-                says = f"what was written to {table}.{column} on the new schema is something else after the way back"
-                yield Problem(about="writes", says=says)
+        for column in _lost(table, old, new, written, after):
+            says = f"what was written to {table}.{column} on the new schema is something else after the way back"
+            yield Problem(about="writes", says=says)
     yield from _fallen_back(written, after)
 
 
-def _steady(old: Seen, new: Seen, table: str) -> set[str]:
-    """Name the columns that both schemas have, and whose values the way up leaves alone."""
-    before, after = old.columns.get(table, {}), new.columns.get(table, {})
-    return {column for column in before.keys() & after.keys() if before[column] == after[column]}
+def _lost(table: str, *moments: Seen) -> Iterator[str]:
+    """Name the columns whose values were lost; by the moments before, up, written, and after."""
+    before, up, written, after = (moment.columns.get(table, {}) for moment in moments)
+    for column in sorted(before.keys() & up.keys() & written.keys() & after.keys()):
+        steady, touched = before[column] == up[column], written[column] != up[column]
+        if (steady and written[column] != after[column]) or (touched and after[column] == before[column]):
+            yield column
 
 
 def _differing(one: Mapping[str, TableDigest], other: Mapping[str, TableDigest]) -> list[str]:
@@ -200,6 +226,8 @@ RULES: tuple[Callable[[WayBack, Rehearsal], Iterator[Problem]], ...] = (
     _everything_works,
     _the_way_back_leads_back,
     _it_goes_forward_again,
+    _what_the_old_version_writes_stays,
     _what_was_written_stays,
+    _it_goes_forward_once_more,
 )
 """Every rule that a way back must satisfy; the order is that of the report."""

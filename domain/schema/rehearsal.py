@@ -17,11 +17,18 @@ Moment = Literal[
     "new version",
     "down",
     "old version after",
+    "old writes alone",
+    "old writes taken back",
     "up again",
     "writes",
     "down after writes",
+    "up after writes",
 ]
-"""The parts of a rehearsal, in order. `old version` and `new version`: the statements in their smoke.sql."""
+"""The parts of a rehearsal, in order; `old version` and `new version` are the statements in their smoke.sql.
+
+`old writes alone`: what the old version writes when no migration comes between; `old writes taken back`: what is left
+of it when it writes on the new schema, and the way back is walked.
+"""
 
 
 class WayBack(Value):
@@ -45,6 +52,11 @@ class WayBack(Value):
     def ways_back(self) -> tuple[Migration, ...]:
         """List what undoes them, as scripts to run, in order."""
         return tuple(back for step in self.undone if (back := step.undoing))
+
+    @property
+    def transactional(self) -> bool:
+        """Tell whether all of it, there and back, can be tried in one transaction and undone."""
+        return all(step.transactional for step in (*self.steps, *self.ways_back))
 
     @property
     def whole(self) -> bool:

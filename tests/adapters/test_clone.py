@@ -97,6 +97,18 @@ class TestContract:
         digest = clone.look(rows_only=True).tables["public.orders"]
         assert (digest.rows, digest.sum, digest.xor) == (2, "", "")
 
+    def test_what_is_undone_leaves_no_trace(self, clone: Clone) -> None:
+        before = clone.look()
+        with clone.undone():
+            clone.run("alter table orders add column colour text", **FAST)
+            clone.speak("delete from orders", keep=True)
+            assert clone.look().tables["public.orders"].rows == 0
+            assert clone.look().fingerprint != before.fingerprint
+        after = clone.look()
+        assert (after.fingerprint, after.tables) == (before.fingerprint, before.tables)
+        clone.speak("update orders set note = 'other'", keep=True)
+        assert clone.look().tables != before.tables
+
 
 @pytest.mark.real
 class TestPostgres:
@@ -128,6 +140,26 @@ class TestPostgres:
         assert clone.look().sequences == {"public.orders_id_seq": 500}
         clone.run("alter sequence orders_id_seq restart", **FAST)
         assert clone.look().sequences == {"public.orders_id_seq": 0}
+
+    def test_numbers_that_were_given_out_can_be_given_out_again(self, clone: Clone) -> None:
+        before = clone.look().sequences
+        rows = []
+        for _ in range(2):
+            with clone.undone():
+                clone.speak("insert into orders (note) values ('next')", keep=True)
+                rows.append(clone.look().tables)
+            clone.rewind(before)
+        assert rows[0] == rows[1]
+        clone.rewind({"public.orders_id_seq": 0, "public.gone": 4})
+        assert clone.look().sequences == {"public.orders_id_seq": 0}
+
+    def test_a_partitioned_table_is_counted_as_one(self, clone: Clone) -> None:
+        parts = "create table p (id int) partition by list (id); create table p1 partition of p for values in (1)"
+        clone.run(f"{parts}; insert into p values (1)", **FAST)
+        assert "public.p1" in clone.look().tables
+        counted = clone.look(rows_only=True)
+        assert counted.tables["public.p"].rows == 1
+        assert "public.p1" not in counted.tables
 
     def test_a_script_without_a_transaction_runs_statement_by_statement(self, clone: Clone) -> None:
         script = "create index concurrently on_note on orders (note);\nupdate orders set cents = 0 where id = 1"

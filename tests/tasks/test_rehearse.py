@@ -134,7 +134,7 @@ def test_a_way_back_that_what_the_new_version_writes_makes_fail_is_found() -> No
     )
     assert told(proven(loosened)) == []
     [said] = told(proven(loosened, new="insert into orders (id) values (901)"))
-    assert said.startswith("the way back fails once both versions have written: 0002_step: line 1: NOT NULL constraint")
+    assert said.startswith("the way back fails once rows were written: 0002_step: line 1: NOT NULL constraint")
 
 
 def test_rows_that_the_new_version_wrote_outlive_the_way_back() -> None:
@@ -142,8 +142,31 @@ def test_rows_that_the_new_version_wrote_outlive_the_way_back() -> None:
         "create table kept as select * from orders",
         "delete from orders; insert into orders select * from kept; drop table kept",
     )
-    [said] = told(proven(saved))
-    assert said == "public.orders has 2 rows after the way back, 4 when both versions had written"
+    [old, new] = told(proven(saved))
+    assert old == (
+        "what the old version writes on the new schema is not what it would have written:"
+        " public.orders has 2 rows instead of 3"
+    )
+    assert new == "public.orders has 2 rows after the way back, 3 were there when it was begun"
+
+
+def test_what_the_old_version_writes_is_not_bent_on_the_new_schema() -> None:
+    bent = step(
+        "create table marker (id integer)", "update orders set note = upper(note) where id > 2; drop table marker"
+    )
+    [said] = told(proven(bent, new=None))
+    assert said.endswith("is not what it would have written: public.orders has other content")
+
+
+def test_what_the_new_version_wrote_to_a_rewritten_column_is_not_as_if_nobody_had_written() -> None:
+    kept = step(
+        "create table kept as select * from orders; update orders set note = upper(note)",
+        "update orders set note = (select note from kept where kept.id = orders.id); drop table kept",
+    )
+    reads = "select id, note from orders"
+    assert told(proven(kept, old=reads, new=None)) == []
+    [said] = told(proven(kept, old=reads, new="update orders set note = 'NEW' where id = 1"))
+    assert said == "what was written to public.orders.note on the new schema is something else after the way back"
 
 
 def test_what_the_new_version_overwrote_outlives_the_way_back() -> None:
