@@ -40,13 +40,11 @@ def relay(
     """Carry the rows of a query into a table; binary, unless a type's binary form holds this database's own numbers."""
     form = sql.SQL("binary" if all(column.portable for column in columns) else "text")
     into = sql.SQL("copy {} ({}) from stdin (format {})").format(relation(name), _names(columns), form)
+    out = sql.SQL("copy ({}) to stdout (format {})").format(query, form)
     with writer.cursor() as cursor:
-        with cursor.copy(into) as target:
-            with closing(
-                _read(source, reader, sql.SQL("copy ({}) to stdout (format {})").format(query, form))
-            ) as chunks:
-                for chunk in chunks:
-                    target.write(chunk)
+        with closing(_read(source, reader, out)) as chunks, cursor.copy(into) as target:
+            for chunk in chunks:
+                target.write(chunk)
         return cursor.rowcount
 
 

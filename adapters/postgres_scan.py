@@ -31,7 +31,8 @@ def sample(link: Link, policy: Policy, shape: Shape, kept: Kept) -> Needles:
         for column in table.written:
             if _private(policy, name, column):
                 for (value,) in link.execute(_sampling(policy, shape, table, column, kept)).fetchall():
-                    values |= {_as_copied(said): f"{name}.{column.name}" for said in variants(value)}
+                    for said in variants(value):
+                        values.setdefault(_as_copied(said), f"{name}.{column.name}")
     return Needles(values)
 
 

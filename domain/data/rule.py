@@ -31,7 +31,7 @@ class Null(Value):
 class Constant(Value):
     """The same for every row."""
 
-    kind: Literal["constant"]
+    kind: Literal["constant"] = "constant"
     value: str | int | float | bool
 
 
@@ -120,14 +120,14 @@ class Shift(Value):
 class Truncate(Value):
     """The first moment of a date's month, quarter or year."""
 
-    kind: Literal["truncate"]
+    kind: Literal["truncate"] = "truncate"
     to: Literal["month", "quarter", "year"]
 
 
 class Choice(Value):
     """One of these values, the same for the same."""
 
-    kind: Literal["choice"]
+    kind: Literal["choice"] = "choice"
     domain: Name = "choice"
     values: tuple[str, ...] = Field(min_length=1, max_length=1000)
 
