@@ -90,8 +90,9 @@ def _rounds(steps: list[Bring]) -> tuple[Round, ...]:
     """Put what adds to a table before what reads it; steps within a circle are one round."""
     ways = _ways([(step.source, step.adds) for step in steps])
     groups = {name: _circle(name, ways) if name in ways[name] else (name,) for name in ways}
-    # Whoever reaches another table, and is not reached back, reaches more tables than that one does.
-    ordered = sorted(set(groups.values()), key=lambda group: (-len(ways[group[0]]), group))
+    # Whoever reaches another table, and is not reached back, reaches more tables than that one does; itself included,
+    # or a table before a circle would tie with it.
+    ordered = sorted(set(groups.values()), key=lambda group: (-len(ways[group[0]] | {group[0]}), group))
     found = (
         (tuple(step for step in steps if step.adds in group), any(group[0] in ways[name] for name in group))
         for group in ordered
