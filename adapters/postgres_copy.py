@@ -20,6 +20,7 @@ from adapters import postgres_subset as subset
 from adapters.postgres_check import fit
 from adapters.postgres_end import MAINTENANCE, End
 from adapters.postgres_shape import shape as read_shape
+from adapters.secrets import remember
 from domain.data.needle import Needles
 from domain.data.policy import Policy
 from domain.data.pseudonym import SHORTEST_KEY
@@ -39,7 +40,9 @@ def refresh(source: End, target: End, policy: Policy, key: str, say: Say = lambd
     """
     if len(key) < SHORTEST_KEY:
         raise Invalid(f"the masking key is shorter than {SHORTEST_KEY} characters", "make one: openssl rand -hex 32")
-    with source.link(mask.settings(key)) as reader, target.beside(MAINTENANCE).link() as keeper:
+    for pad in (pads := mask.settings(key)).values():
+        remember(pad)
+    with source.link(pads) as reader, target.beside(MAINTENANCE).link() as keeper:
         shape = fit(reader, policy)
         with place.alone(keeper, target):
             place.insist_on_place(reader, target, keeper)
@@ -123,7 +126,8 @@ def _fill(
     say("rows")
     with fresh.telling(writer):
         for name in (*steps.whole, *steps.partial):
-            counted[name] = rows.copy(source, reader, writer, shape.tables[name], policy, shape, kept)
+            if shape.tables[name].written:
+                counted[name] = rows.copy(source, reader, writer, shape.tables[name], policy, shape, kept)
             say(f"rows of {name}: {counted[name]}")
         _carry_migrations(source, reader, writer)
         counted |= rows.synthesise(writer, policy, shape)

@@ -100,7 +100,7 @@ def test_a_table_without_a_word_is_refused_with_its_columns() -> None:
 
 
 WRONG = [
-    (column("c", limit=20), "email", "email is up to 30 characters long, and text holds 20; fewer bits are shorter"),
+    (column("c", limit=20), "email", "email is up to 29 characters long, and text holds 20; fewer bits are shorter"),
     (column("c", limit=15), "card", "card is up to 16 characters"),
     (column("c", nullable=False), None, "null does not fit: the column is NOT NULL"),
     (column("c", "integer", "int4"), "email", "email does not fit int4; it is for text"),
