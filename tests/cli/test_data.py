@@ -1,8 +1,14 @@
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from typer.testing import Result
+
+from config.read import read
+from config.settings import HOUSE
+from domain.data.policy import Policy
+from domain.data.rule import Rule
 
 Run = Callable[..., Result]
 
@@ -65,3 +71,17 @@ def test_an_age_that_is_no_duration_exits_2(run: Run) -> None:
     shown = run("data", "status", "--database", "postgresql://me@127.0.0.1:9/x", "--max-age", "soon")
     assert shown.exit_code == 2
     assert "--max-age soon: no duration" in shown.stderr
+
+
+def test_the_policy_in_the_documentation_can_be_read_and_names_every_rule(tmp_path: Path) -> None:
+    page = (HOUSE / "docs" / "data.md").read_text(encoding="utf-8")
+    [written] = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "policy.yaml").write_text(written)
+    problems: list[str] = []
+    policy = read(tmp_path / "policy.yaml", "policy", Policy, problems)
+    assert problems == []
+    assert policy
+    shown = {rule.kind for part in policy.tables.values() for rule in part.columns.values()}
+    arms = [arm.model_fields["kind"].default for arm in Rule.__origin__.__args__]
+    assert shown == set(arms)
+    assert all(f"`{kind}`" in page for kind in arms)
