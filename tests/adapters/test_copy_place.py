@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
@@ -12,11 +13,12 @@ import pytest
 import yaml
 
 from adapters import postgres_copy as copies
+from adapters import postgres_place
 from adapters.postgres_backup import drop
 from adapters.postgres_end import End
 from config.settings import HOUSE
 from domain.data.policy import Policy
-from domain.errors import Conflict, Invalid, Refused, Rejected
+from domain.errors import Conflict, Invalid, Refused, Rejected, Unavailable
 from tests.adapters.copied import KEY, POLICY, Copied, changed, columns
 from tests.adapters.shop import Shop, wait_until
 
@@ -124,4 +126,20 @@ def test_killed_at_any_stage_there_is_a_whole_copy_and_what_is_left_can_be_swept
     with copied.target.beside("postgres").link() as link:
         assert all(drop(link, name) for (name,) in left)
     copied.refresh()
+    assert copied.scratches() == []
+
+
+def test_a_swap_that_fails_half_way_is_none(copied: Copied, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_place, "_TRIES", 1)  # each takes the server five seconds
+    old = copied.refresh()
+    with ExitStack() as held:
+
+        def sit_down(stage: str) -> None:
+            if stage == "swap":  # in the new database: the old one can be renamed then, and the new one cannot
+                [(fresh, _, _)] = copied.scratches()
+                held.enter_context(copied.target.beside(fresh).link())
+
+        with pytest.raises(Unavailable, match="come back faster than they are ended"):
+            copied.refresh(say=sit_down)
+    assert copies.status(copied.target) == old
     assert copied.scratches() == []
