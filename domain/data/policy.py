@@ -79,7 +79,9 @@ class Policy(Value):
     key: str = Field(
         pattern=r"^secret://[a-z0-9-]+/\S+$", description="reference to the key of all pseudonyms, never the key"
     )
-    seed: int = Field(default=1, description="of synthetic rows and of the search's sample: the same seed, the same ones")
+    seed: int = Field(
+        default=1, description="of synthetic rows and of the search's sample: the same seed, the same ones"
+    )
     scan: Scan = Scan()
     tables: Annotated[dict[str, TablePolicy], BeforeValidator(_in_full)]
 
