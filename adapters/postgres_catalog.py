@@ -22,7 +22,7 @@ with member as (
     and ('pg_namespace'::regclass, n.oid) not in (select classid, objid from member)
 ), relation as (
   select c.oid as id, s.nspname, c.* from pg_class c join space s on s.oid = c.relnamespace
-  where not (s.nspname = 'public' and c.relname in ('interlock_migrations', 'interlock_fence'))
+  where not (s.nspname = 'public' and c.relname in ('interlock_migrations', 'interlock_fence', 'interlock_copy'))
     and ('pg_class'::regclass, c.oid) not in (select classid, objid from member)
 ), routine as (
   select p.oid as id, s.nspname, p.* from pg_proc p join space s on s.oid = p.pronamespace

@@ -90,18 +90,12 @@ def digest(link: Link, table: Table) -> TableDigest:
 
 
 def columns(link: Link, table: Table) -> dict[str, TableDigest]:
-    """Digest each column of one table as text inside a snapshot, so that it can be compared across types."""
+    """Digest each column of one table by itself; a value has the same hash in a wider type of its kind."""
     names = [name for (name,) in link.execute(_NAMES, (table.oid,))]
-    if not names:
-        return {}
-    sums = [
-        sql.SQL(
-            "coalesce(sum(hashtextextended(t.{0}::text, 0)), 0)::text,"
-            " coalesce(bit_xor(hashtextextended(t.{0}::text, 0)), 0)::text"
-        ).format(sql.Identifier(name))
-        for name in names
-    ]
-    query = sql.SQL("select count(*), {} from {} t").format(sql.SQL(", ").join(sums), table.rows)
+    [[cells]] = link.execute(_CELLS, (_HASHED, table.oid)).fetchall()
+    hashes = [f"hash_record_extended(row({cell}), 0)" for cell in cells or ()]
+    sums = [f"coalesce(sum({it}), 0)::text, coalesce(bit_xor({it}), 0)::text" for it in hashes]
+    query = sql.SQL("select {} from {} t").format(sql.SQL(", ".join(["count(*)", *sums])), table.rows)
     [[rows, *found]] = link.execute(query).fetchall()
     pairs = zip(found[::2], found[1::2], strict=True)
     return {name: TableDigest(rows=rows, sum=total, xor=xor) for name, (total, xor) in zip(names, pairs, strict=True)}

@@ -40,6 +40,7 @@ WORDS: Mapping[str, Word] = {
     "env": Word("environments", _LOOK, "The same as `environments`", hidden=True),
     "config": Word("config", _TEND, "Check, show and describe the configuration"),
     "schema": Word("schema", _LOOK, "Lint, prove, apply and take back migrations"),
+    "data": Word("data", _TEND, "Copy a database without what is private in it"),
     "lease": Word("lease", _TEND, "See who holds an environment, and free a dead one"),
     "orphans": Word("orphans", _TEND, "See what nobody owns any more, and remove it"),
     "notices": Word("notices", _TEND, "See messages that wait or were given up, and deliver what is due"),

@@ -389,7 +389,7 @@ drop table zz_emails;
 """,
         good=False,
         because="an address that was changed in between is overwritten by the copy",
-        new_smoke="update customers set email = 'changed.since@example.org' where id = 1009;",
+        new_smoke="update customers set email = 'changed.since@example.org' where id = 1008;",
         caught_by="writes",
     ),
     Way(

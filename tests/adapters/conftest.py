@@ -9,8 +9,17 @@ import pytest
 from adapters.memory.database import MemoryDatabase
 from domain.ports import Database
 from tests.adapters.clouded import Clouded
+from tests.adapters.copied import Copied
 from tests.adapters.scraped import RealPrometheus, Scrapes
 from tests.adapters.story import Enriched, Feed, Memory
+
+
+@pytest.fixture
+def copied(server: str) -> Iterator[Copied]:
+    copied = Copied(server)
+    yield copied
+    for name in (copied.target.name, *(name for name, _, _ in copied.scratches())):
+        copied.beside(f'drop database if exists "{name}" with (force)')
 
 
 @pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.real)])
