@@ -97,23 +97,29 @@ class PostgresClone:
                 try:
                     with self._link.transaction():
                         self._link.execute(statement.text.encode())
+                        self._link.execute("set constraints all immediate")  # as at its commit
                 except psycopg.Error as error:
                     self._insist_alive(error)
                     failed.append((statement.headline, error.diag.message_primary or type(error).__name__))
             held = self._held()
         if keep:
             self._count(held.written)
+            self._moved |= held.written
         return tuple(failed)
 
     def look(self, *, rows_only: bool = False) -> Seen:
         """Fingerprint the schema, and digest each table that may have changed."""
         self._set_timeout(0)
         with catalog.steady(self._link):
-            tables = content.roots(self._link) if rows_only else content.tables(self._link)
-            states, digest = self._states(), self._rows if rows_only else self._digest
+            roots, states = content.roots(self._link), self._states()
+            whole = [] if rows_only else [table for table in roots if table.whole]
+            tables, digest = (roots, self._rows) if rows_only else (content.tables(self._link), self._digest)
             return Seen(
                 fingerprint=catalog.fingerprint(self._link)[: catalog.STRUCTURE],
-                tables={str(table): digest(table, states.get(str(table))) for table in tables},
+                tables={
+                    **{str(table): self._rows(table, None) for table in whole},
+                    **{str(table): digest(table, states.get(str(table))) for table in tables},
+                },
                 columns={str(it): content.columns(self._link, it) for it in tables if str(it) in self._moved},
                 sequences=content.positions(self._link),
             )
@@ -125,12 +131,12 @@ class PostgresClone:
     @contextmanager
     def undone(self) -> Iterator[None]:
         """Undo whatever the block does, and forget that it was done."""
-        writes = dict(self._writes)
+        writes, moved = dict(self._writes), set(self._moved)
         try:
             with self._link.transaction(force_rollback=True):
                 yield
         finally:
-            self._writes = writes
+            self._writes, self._moved = writes, moved
 
     def _digest(self, table: content.Table, state: State | None) -> TableDigest:
         key = (str(table), state)

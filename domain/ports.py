@@ -258,9 +258,9 @@ class Clone(Protocol):
         ...
 
     def look(self, *, rows_only: bool = False) -> Seen:
-        """Fingerprint the schema and digest what is in it.
+        """Fingerprint the schema and digest what is in it; a partitioned table is counted as a whole, too.
 
-        `rows_only` counts rows instead of digesting tables, and takes a partitioned table as one.
+        `rows_only` counts rows instead of digesting tables, and leaves partitions out.
         """
         ...
 

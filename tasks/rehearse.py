@@ -65,10 +65,7 @@ class _Stage:
         """
         if self._way.old is None or not (self._way.whole and self._way.transactional):
             return
-        self._rewind("up")
-        with self._clone.undone():
-            self._clone.speak(self._way.old, keep=True)
-            self._look("old writes alone")
+        self._write_alone("old writes alone", self._way.old)
         self._rewind("old version before")
         with self._clone.undone():
             self._run("old writes taken back", self._way.steps)
@@ -76,13 +73,20 @@ class _Stage:
             self._clone.speak(self._way.old, keep=True)
             self._run("old writes taken back", self._way.ways_back)
             self._look("old writes taken back")
+        if self.seen["old writes taken back"].tables != self.seen["old writes alone"].tables:
+            self._write_alone("old writes alone again", self._way.old)
+
+    def _write_alone(self, moment: Moment, statements: str) -> None:
+        self._rewind("up")
+        with self._clone.undone():
+            self._clone.speak(statements, keep=True)
+            self._look(moment)
 
     def back_with_what_was_written(self) -> None:
         """The new version writes, and where it could not be tried alone the old one; it must outlive the way back.
 
         Each statement was seen to work alone. One that fails now meets a row that the other version has just written.
         """
-        self._rewind("old version before")
         self._run("up again", self._way.steps[-len(self._way.undone) :] if self._way.undone else ())
         self._look("up again")
         for statements in (self._way.new, self._way.old):

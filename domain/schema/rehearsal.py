@@ -19,6 +19,7 @@ Moment = Literal[
     "old version after",
     "old writes alone",
     "old writes taken back",
+    "old writes alone again",
     "up again",
     "writes",
     "down after writes",
@@ -27,7 +28,8 @@ Moment = Literal[
 """The parts of a rehearsal, in order; `old version` and `new version` are the statements in their smoke.sql.
 
 `old writes alone`: what the old version writes when no migration comes between; `old writes taken back`: what is left
-of it when it writes on the new schema, and the way back is walked.
+of it when it writes on the new schema, and the way back is walked. Where the two differ it writes alone once more: what
+differs then, too, depends on the clock or on chance.
 """
 
 

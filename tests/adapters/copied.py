@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from adapters import postgres_copy as copies
-from adapters.postgres_backup import scratches
 from adapters.postgres_end import End
+from adapters.postgres_scratch import scratches
 from domain.data.policy import Policy
 from domain.data.stamp import Stamp
 from tests.adapters.shop import Shop

@@ -14,8 +14,8 @@ import yaml
 
 from adapters import postgres_copy as copies
 from adapters import postgres_place
-from adapters.postgres_backup import drop
 from adapters.postgres_end import End
+from adapters.postgres_scratch import drop
 from config.settings import HOUSE
 from domain.data.policy import Policy
 from domain.errors import Conflict, Invalid, Refused, Rejected, Unavailable
