@@ -185,10 +185,13 @@ def play(story: Story) -> None:
         chapter.outcome = f"{phase} at {(stopped_at or 0) / 100:g} %: {why}"
     with story.chapter("4  v1.3.0's migration fails half way") as chapter:
         before = fingerprint(story)
+        proof = story.interlock("schema", "prove", SHOP, "--ref", "v1.3.0", "--environment", "production")
+        CONSOLE.print(proof.stdout + proof.stderr)
         release, phase = story.carry("v1.3.0", "unique order keys")
         state = fold(story.house.journal.entries(release=release))[release]
         untouched = fingerprint(story) == before
-        chapter.as_it_must = phase in ("rolled back", "aborted") and untouched and story.serving() == "1.1.0"
+        stopped = phase in ("rolled back", "aborted") and untouched and story.serving() == "1.1.0"
+        chapter.as_it_must = stopped and proof.returncode == 1 and "the migration fails" in proof.stderr
         chapter.outcome = (
             f"{phase}; production {'untouched' if untouched else 'CHANGED'}; {state.reason.splitlines()[0][:110]}"
         )

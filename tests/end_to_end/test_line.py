@@ -199,6 +199,13 @@ def test_a_bad_version_is_stopped_at_a_tenth_and_only_its_own_requests_fail(shop
     assert "the judge rolls back at 10 %" in shop.interlock("explain", release)
 
 
+def test_what_a_proof_says_of_a_version_comes_true_or_is_prevented(shop: "Shop") -> None:
+    asked = ("schema", "prove", "shop", "--environment", "production", "--ref")
+    assert "the way back of 1 migrations holds" in shop.interlock(*asked, "v1.4.0")
+    refused = shop.interlock(*asked, "v1.3.0", code=1)
+    assert "the migration fails: 0003_require_order_notes" in refused
+
+
 def test_a_migration_that_fails_half_way_leaves_the_schema_and_names_its_cause(shop: "Shop", visitors: Load) -> None:
     before = {name: database.fingerprint() for name, database in shop.desk.ports.databases.items()}
     release, phase = shop.carry("v1.3.0")
