@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,7 @@ from bench.chaos.versions import BAD, KNOWN, Versions
 from config.settings import HOUSE, Ledger, Settings
 from deployments.embedded import databases, postgres
 from deployments.stack import Stack
+from domain.errors import ReleaseError
 from domain.release.artifact import Recipe
 
 SHOP, PLACE, REQUESTER = "shop", "chaos", "dev"
@@ -114,7 +116,11 @@ class Scene:
         lead(list(self.links.values()))
 
     def close(self) -> None:
-        """Take everything away."""
+        """Take everything away, also what nobody knows of: the engine's folder outlives the stack."""
+        with suppress(ReleaseError, OSError):  # an engine that is dead has nothing that runs
+            api = Engine(self.house.settings.engine.host).api
+            for row in api.containers(all=True):
+                api.remove_container(row["Id"], force=True)
         self.stack.down(purge=True)
         for disk in self.disks.values():
             disk.unmount()

@@ -20,6 +20,7 @@ def rehearsal(**changed: Seen) -> Rehearsal:
     moments: dict[Moment, Seen] = {
         "old version before": seen("old"), "up": seen("new"), "down": seen("old"),
         "up again": seen("new"), "writes": seen("new"), "down after writes": seen("old"),
+        "up after writes": seen("new"),
     }  # fmt: skip
     named = {name.replace("_", " "): value for name, value in changed.items()}
     return Rehearsal(server="18.6", seen={**moments, **named})
@@ -37,7 +38,7 @@ def test_when_all_is_as_it_must_be_the_proof_holds() -> None:
     assert told(proof()) == []
 
 
-@pytest.mark.parametrize("moment", ["down", "up_again", "down_after_writes"])
+@pytest.mark.parametrize("moment", ["down", "up_again", "down_after_writes", "up_after_writes"])
 def test_another_schema_is_told_wherever_it_shows(moment: str) -> None:
     assert any("another schema" in said for said in told(proof(**{moment: seen("odd")})))
 

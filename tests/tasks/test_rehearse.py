@@ -187,5 +187,13 @@ def test_what_the_new_version_overwrote_outlives_the_way_back() -> None:
     assert said == "what was written to public.orders.note on the new schema is something else after the way back"
 
 
+def test_what_was_written_must_not_bar_the_way() -> None:
+    strict = step(
+        "create table t (note text not null); insert into t select nullif(note, 'new') from orders", "drop table t"
+    )
+    [said] = told(proven(strict, old="select id, note from orders"))
+    assert said.startswith("once rows were written, it cannot go forward again: 0002_step: line 1: NOT NULL")
+
+
 def test_only_expand_steps_may_do_without_a_way_back() -> None:
     assert "0002_step (contract) has no down script" in told(proven(step("drop table orders", phase="contract")))
