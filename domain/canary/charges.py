@@ -2,15 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from domain.canary.eprocess import Floats
 from domain.canary.harm import Shown
 from domain.canary.verdict import Finding
+from domain.value import made
 
 
-@dataclass(frozen=True)
-class Charge:
+class Charge(NamedTuple):
     """One kind of harm: the evidence of all replicas (natural logarithm), and whether it holds without any one, too."""
 
     name: str
@@ -27,14 +27,13 @@ def charges(name: str, words: str, evidence: Floats, alpha: float, shown: Shown)
     return [Charge(name, words, every, needed, guilty) for every, guilty in found]
 
 
-def signal(name: str, evidence: float, alpha: float) -> Charge:
-    """Weigh what was told of a version as a whole against a part of alpha."""
+def signals(name: str, evidence: Sequence[float], alpha: float) -> list[Charge]:
+    """Weigh what was told of a version as a whole against a part of alpha, look by look."""
     needed = math.log(1 / alpha)
-    return Charge(name, f"the candidate's {name}", evidence, needed, evidence >= needed)
+    return [Charge(name, f"the candidate's {name}", it, needed, it >= needed) for it in evidence]
 
 
-@dataclass(frozen=True)
-class Evidence:
+class Evidence(NamedTuple):
     """All that one look, and those before it, have to say.
 
     `seen` are requests and bad ones at this share, the candidate's and then the stable version's; `health` is the
@@ -53,21 +52,14 @@ class Evidence:
 
     def findings(self, proof: float) -> tuple[Finding, ...]:
         """Tell it kind by kind: harm, and that harm above the budget is ruled out, which takes `proof`."""
-        told = [Finding(metric=f"harm: {it.name}", ln_e=it.all, needed=it.needed) for it in self.charges]
+        told = [_finding(f"harm: {it.name}", it.all, it.needed) for it in self.charges]
         if self.health is None:
             return tuple(told)
         low, high = self.ratio
-        first = self.charges[0]
-        told[0] = Finding(
-            metric=f"harm: {first.name}",
-            ln_e=first.all,
-            needed=first.needed,
-            low=low,
-            high=high if math.isfinite(high) else None,
-        )
-        errors, latency = self.health
-        told.append(Finding(metric="health: errors", ln_e=errors, needed=proof))
-        told.append(Finding(metric="health: latency", ln_e=latency, needed=proof))
+        first, (errors, latency) = self.charges[0], self.health
+        told[0] = _finding(f"harm: {first.name}", first.all, first.needed, low, high if math.isfinite(high) else None)
+        told.append(_finding("health: errors", errors, proof))
+        told.append(_finding("health: latency", latency, proof))
         return tuple(told)
 
     def rates(self) -> str:
@@ -85,6 +77,10 @@ class Evidence:
             "stable_requests": there,
             "stable_bad": failed,
         }
+
+
+def _finding(metric: str, ln_e: float, needed: float, low: float | None = None, high: float | None = None) -> Finding:
+    return made(Finding, metric=metric, ln_e=ln_e, needed=needed, low=low, high=high)
 
 
 def _rate(requests: float, bad: float) -> str:
