@@ -16,16 +16,19 @@ class Value(BaseModel):
 
 
 V = TypeVar("V", bound=Value)
-_put = object.__setattr__  # past the freeze
+_put_fields, _put_set, _put_extra, _put_private = (  # past the freeze
+    vars(BaseModel)[f"__{slot}__"].__set__
+    for slot in ("dict", "pydantic_fields_set", "pydantic_extra", "pydantic_private")
+)
 
 
 def made(model: type[V], **fields: Any) -> V:
-    """Make a value of all its fields, in their order and known to be right: five times as fast as by its checks."""
+    """Make a value of all its fields, in their order and known to be right: twice as fast as with its checks."""
     value = model.__new__(model)
-    _put(value, "__dict__", fields)
-    _put(value, "__pydantic_fields_set__", set(fields))
-    _put(value, "__pydantic_extra__", None)
-    _put(value, "__pydantic_private__", None)
+    _put_fields(value, fields)
+    _put_set(value, set(fields))
+    _put_extra(value, None)
+    _put_private(value, None)
     return value
 
 

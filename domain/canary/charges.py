@@ -13,7 +13,7 @@ from domain.value import made
 class Charge(NamedTuple):
     """One kind of harm: the evidence of all replicas (natural logarithm), and whether it holds without any one, too."""
 
-    name: str
+    metric: str
     words: str
     all: float
     needed: float
@@ -22,15 +22,15 @@ class Charge(NamedTuple):
 
 def charges(name: str, words: str, evidence: Floats, alpha: float, shown: Shown) -> list[Charge]:
     """Weigh one of harm's own kinds of evidence (T, V) against a part of alpha, look by look."""
-    needed = math.log(1 / alpha)
+    metric, needed = f"harm: {name}", math.log(1 / alpha)
     found = zip(evidence[:, 0].tolist(), shown.crosses(evidence, needed).tolist(), strict=True)
-    return [Charge(name, words, every, needed, guilty) for every, guilty in found]
+    return [Charge(metric, words, every, needed, guilty) for every, guilty in found]
 
 
 def signals(name: str, evidence: Sequence[float], alpha: float) -> list[Charge]:
     """Weigh what was told of a version as a whole against a part of alpha, look by look."""
-    needed = math.log(1 / alpha)
-    return [Charge(name, f"the candidate's {name}", it, needed, it >= needed) for it in evidence]
+    metric, words, needed = f"harm: {name}", f"the candidate's {name}", math.log(1 / alpha)
+    return [Charge(metric, words, it, needed, it >= needed) for it in evidence]
 
 
 class Evidence(NamedTuple):
@@ -52,15 +52,16 @@ class Evidence(NamedTuple):
 
     def findings(self, proof: float) -> tuple[Finding, ...]:
         """Tell it kind by kind: harm, and that harm above the budget is ruled out, which takes `proof`."""
-        told = [_finding(f"harm: {it.name}", it.all, it.needed) for it in self.charges]
         if self.health is None:
-            return tuple(told)
-        low, high = self.ratio
-        first, (errors, latency) = self.charges[0], self.health
-        told[0] = _finding(f"harm: {first.name}", first.all, first.needed, low, high if math.isfinite(high) else None)
-        told.append(_finding("health: errors", errors, proof))
-        told.append(_finding("health: latency", latency, proof))
-        return tuple(told)
+            return tuple(_finding(it.metric, it.all, it.needed) for it in self.charges)
+        (low, high), (errors, latency) = self.ratio, self.health
+        first, *others = self.charges
+        return (
+            _finding(first.metric, first.all, first.needed, low, high if math.isfinite(high) else None),
+            *[_finding(it.metric, it.all, it.needed) for it in others],
+            _finding("health: errors", errors, proof),
+            _finding("health: latency", latency, proof),
+        )
 
     def rates(self) -> str:
         """Say what both arms failed."""

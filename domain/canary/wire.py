@@ -109,7 +109,8 @@ def _cells(arms: Any, bounds: Bounds, problems: list[str]) -> Iterator[Cell]:
         for name in sorted(replicas):
             wrong: list[str] = []
             yield _cell(arm, name, replicas[name], bounds, wrong)
-            problems += [f"arms.{word}.{name}{said}" for said in wrong]
+            if wrong:
+                problems += [f"arms.{word}.{name}{said}" for said in wrong]
 
 
 def _cell(arm: Arm, replica: str, plain: Any, bounds: Bounds, wrong: list[str]) -> Cell:
