@@ -23,7 +23,7 @@ from domain.canary.wire import Succession, tick_from
 from domain.errors import Invalid
 
 app = typer.Typer(add_completion=False)
-_CHUNK = 1 << 20  # bytes
+_CHUNK = 1 << 16  # bytes: as much as a pipe holds
 _LINE = orjson.OPT_APPEND_NEWLINE
 _OBJECTS = 1_000_000  # more than are alive at once
 

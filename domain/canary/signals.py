@@ -1,7 +1,7 @@
 """What else may tell of harm: business counts that drop, levels that rise."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import numpy as np
 
@@ -38,8 +38,9 @@ class Drop:
         told = False
         for cell in tick.cells:
             self._requests[cell.arm] += cell.requests
-            if self.name in cell.kpi:
-                counted[cell.arm] += cell.kpi[self.name]
+            count = cell.kpi.get(self.name)
+            if count is not None:
+                counted[cell.arm] += count
                 told = True
         if not told:
             return None
@@ -65,9 +66,11 @@ class Rise:
 
     def _risen(self, tick: Tick, warm: float) -> bool | None:
         """Take one look in; tell at the end of a block whether the level is higher, if both arms told theirs."""
+        heard: Set[Arm] = {"candidate", "stable"} if tick.second >= warm else {"stable"}
         for cell in tick.cells:
-            if self.name in cell.gauges and (cell.arm == "stable" or tick.second >= warm):
-                self._block[cell.arm, cell.replica].append(cell.gauges[self.name])
+            level = cell.gauges.get(self.name)
+            if level is not None and cell.arm in heard:
+                self._block[cell.arm, cell.replica].append(level)
         self._looks += 1
         if self._looks % BLOCK:
             return None
