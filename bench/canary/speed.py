@@ -1,8 +1,8 @@
 """How many ticks a second `interlock judge` answers in a pipe: `python -m bench.canary.speed`.
 
 Ticks are those of the guide's example: two arms of one host, three latency buckets, a gauge and a KPI, at a share that
-never ends. Starting Python and reading the plan are measured apart, with a single tick, and taken off. On a machine that
-others use as well only the second of a core says something.
+never ends. Starting Python and reading the plan are measured apart, with a single tick, and taken off. Where others use
+the machine as well only the second of a core says something.
 """
 
 import argparse
