@@ -2,7 +2,7 @@
 
 import re
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -13,6 +13,23 @@ class Value(BaseModel):
     """A frozen model that refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+
+
+V = TypeVar("V", bound=Value)
+_put_fields, _put_set, _put_extra, _put_private = (  # past the freeze
+    vars(BaseModel)[f"__{slot}__"].__set__
+    for slot in ("dict", "pydantic_fields_set", "pydantic_extra", "pydantic_private")
+)
+
+
+def made(model: type[V], **fields: Any) -> V:
+    """Make a value of all its fields, in their order and known to be right: twice as fast as with its checks."""
+    value = model.__new__(model)
+    _put_fields(value, fields)
+    _put_set(value, set(fields))
+    _put_extra(value, None)
+    _put_private(value, None)
+    return value
 
 
 def seconds(text: Any) -> Any:

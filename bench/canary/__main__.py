@@ -1,8 +1,9 @@
-"""Measure judges of canaries on synthetic traffic: `python -m bench.canary aa|detect|rivals|bake|placebo`.
+"""Measure judges of canaries on synthetic traffic: `python -m bench.canary aa|detect|rivals|bake|placebo|cost`.
 
 aa: how often a healthy release is rolled back. detect: who finds which fault, and when. rivals: the same with every
 judge tuned to one budget of false roll-backs. bake: both for a version that has all traffic. placebo: both again, held
-against its own past. Tables go to the terminal; every row and its conditions to --json.
+against its own past. cost: what judging takes of a core, and of memory over a day. Tables go to the terminal; every row
+and its conditions to --json.
 """
 
 import argparse
@@ -19,12 +20,13 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.canary.bake import bake
+from bench.canary.cost import cost
 from bench.canary.experiments import BUDGET, EXPERIMENTS, Plan, Row
 from bench.canary.measure import BATCH
 from bench.canary.placebo import placebo
 from bench.canary.scenario import ENVIRONMENTS
 
-ALL = {**EXPERIMENTS, "bake": bake, "placebo": placebo}
+ALL = {**EXPERIMENTS, "bake": bake, "placebo": placebo, "cost": cost}
 
 
 def main() -> int:

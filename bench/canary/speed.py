@@ -1,7 +1,8 @@
 """How many ticks a second `interlock judge` answers in a pipe: `python -m bench.canary.speed`.
 
 Ticks are those of the guide's example: two arms of one host, three latency buckets, a gauge and a KPI, at a share that
-never ends. Starting Python and reading the plan are measured apart, with a single tick, and taken off.
+never ends. Starting Python and reading the plan are measured apart, with a single tick, and taken off. Where others use
+the machine as well only the second of a core says something.
 """
 
 import argparse
@@ -37,7 +38,8 @@ def main() -> int:
         walls.append(options.ticks / (wall - start_wall))
         cpus.append(options.ticks / (cpu - start_cpu))
     show = Console(highlight=False).print
-    show(f"{options.ticks} ticks, {options.hosts} host(s) an arm, {os.cpu_count()} cores, {platform.python_version()}")
+    about = f"{options.ticks} ticks, {options.hosts} host(s) an arm, {os.cpu_count()} cores"
+    show(f"{about}, load average {os.getloadavg()[0]:.1f}, Python {platform.python_version()}")
     for what, told in (("second of the clock", walls), ("second of a core", cpus)):
         show(f"ticks a {what}: {np.median(told):,.0f} (rounds: {', '.join(f'{it:,.0f}' for it in told)})")
     return 0

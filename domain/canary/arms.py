@@ -2,17 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from itertools import accumulate
+from operator import or_
 
 import numpy as np
 
-from domain.canary.eprocess import Floats
+from domain.canary.eprocess import Bools, Floats
 from domain.canary.harm import Counts, Slow
-from domain.canary.histogram import Above, Reference
+from domain.canary.histogram import NOWHERE, Reference
 from domain.canary.outlier import Outliers
-from domain.canary.tick import Cell, Tick
+from domain.canary.rows import Ints, Rows, Timed, rows
+from domain.canary.tick import Arm, Tick
 
-STAND = 12  # looks for which the thresholds of latency stand
+TOGETHER = 120  # looks at most: more were no faster
 
 
 @dataclass(frozen=True)
@@ -35,24 +37,25 @@ class Seen:
 class Side:
     """The replicas of one arm, in the order in which they were first sent a request; levels alone make none."""
 
+    arm: Arm
     since: dict[str, int] = field(default_factory=dict)
     requests: int = 0
     bad: int = 0
     broken: tuple[str, ...] = ()
     outliers: Outliers = field(default_factory=Outliers)
 
-    def take(self, looks: Sequence[Sequence[Cell]]) -> tuple[Floats, Floats, list[tuple[str, ...]]]:
+    def take(self, told: Rows) -> tuple[Floats, Floats, list[tuple[str, ...]]]:
         """Count looks by replica, (T, replicas): requests, bad ones; and who is broken at each look."""
-        place = {replica: number for number, replica in enumerate(self.since)}
-        counts = np.zeros((2, len(looks), len(place)))
-        for look, cells in enumerate(looks):
-            for cell in cells:
-                counts[0, look, place[cell.replica]] += cell.requests
-                counts[1, look, place[cell.replica]] += cell.bad
-        requests, bad = counts
+        requests, bad = told.counted(it.requests for it in told.cells), told.counted(it.bad for it in told.cells)
         self.requests += int(requests.sum())
         self.bad += int(bad.sum())
         return requests, bad, self._broken(requests, bad)
+
+    def without(self, gone: Sequence[tuple[str, ...]]) -> Bools:
+        """Tell who is left at each look when some are gone, (T, replicas)."""
+        if not any(gone):
+            return np.ones((len(gone), len(self.since)), dtype=np.bool_)
+        return np.array([[name not in some for name in self.since] for some in gone])
 
     def _broken(self, requests: Floats, bad: Floats) -> list[tuple[str, ...]]:
         names = list(self.since)
@@ -72,95 +75,76 @@ class Arms:
     """What was seen of both arms. Broken stable replicas are left out, so that they hide no harm."""
 
     def __init__(self, warm_up: float) -> None:
-        self.candidate, self.stable = Side(), Side()
+        self.candidate, self.stable = Side("candidate"), Side("stable")
         self.first = -1
         self._warm_up = warm_up
         self._reference = Reference()
-        self._thresholds: list[int] | None = None
-        self._looks, self._measures = 0, False
+        self._measures = False
 
     def begin(self, ticks: Sequence[Tick]) -> int:
-        """Welcome who is new in the first of these looks; tell how many of them can be taken together.
-
-        They have the same replicas and the same thresholds of latency, which is compared with what was known before.
-        """
+        """Welcome who is new in the first of these looks; tell how many of them, taken together, know nobody else."""
         self.first = ticks[0].second if self.first < 0 else self.first
-        if self._looks % STAND == 0:
-            self._reference.settle(STAND)
-            self._thresholds = self._reference.thresholds
+        since = {side.arm: side.since for side in (self.candidate, self.stable)}
         for cell in ticks[0].cells:
             if cell.requests:
-                self._side(cell).since.setdefault(cell.replica, ticks[0].second)
-        most = min(len(ticks), STAND - self._looks % STAND)
-        return next((look for look in range(1, most) if self._newcomer(ticks[look])), most)
+                since[cell.arm].setdefault(cell.replica, ticks[0].second)
+        most = min(len(ticks), TOGETHER)
+        newcomers = (
+            look
+            for look, tick in enumerate(ticks[:most])
+            for cell in tick.cells
+            if cell.replica not in since[cell.arm] and cell.requests
+        )
+        return next(newcomers, most)
 
     def take(self, ticks: Sequence[Tick], margin: int, budget: int) -> Seen:
         """Count looks that can be taken together; margin and budget of latency are in buckets."""
-        own, there = ([[c for c in it.cells if c.arm == arm and c.requests] for it in ticks] for arm in _ARMS)
+        own, there = (rows(ticks, side.arm, side.since) for side in (self.candidate, self.stable))
         requests, bad, broken = self.candidate.take(own)
         there_requests, bad_there, out = self.stable.take(there)
         totals = np.stack([it.sum(axis=1) for it in (requests, bad, there_requests, bad_there)], axis=1)
-        kept = np.array([[name not in gone for name in self.stable.since] for gone in out]).reshape(bad_there.shape)
+        kept = self.stable.without(out)
         counts = Counts(
             requests=_without_each(requests),
             bad=_without_each(bad),
             stable_requests=(there_requests * kept).sum(axis=1),
             stable_bad=(bad_there * kept).sum(axis=1),
         )
-        warm = [self._warm(cells, self.candidate, tick) for cells, tick in zip(own, ticks, strict=True)]
-        warm_there = [
-            [cell for cell in self._warm(cells, self.stable, tick) if cell.replica not in gone]
-            for cells, tick, gone in zip(there, ticks, out, strict=True)
-        ]
+        seconds = np.array([tick.second for tick in ticks])
+        warm = own.timed(self._warm(own, self.candidate, seconds))
+        warm_there = there.timed(self._warm(there, self.stable, seconds) & kept[there.look, there.place])
         slow, slower = self._slow(warm, warm_there, (margin, budget))
-        self._looks += len(ticks)
-        return Seen(totals, counts, slow, slower, broken, [self._measure(tick) for tick in ticks])
+        return Seen(totals, counts, slow, slower, broken, self._measured(ticks))
 
-    def _slow(
-        self, own: list[list[Cell]], there: list[list[Cell]], shifts: tuple[int, int]
-    ) -> tuple[Slow, Slow] | tuple[None, None]:
-        thresholds = tuple(self._thresholds or ())
-        fresh, above = self._reference.fresh, _counter(thresholds)
-        stable = np.array([above((cell.histogram for cell in cells), fresh) for cells in there], dtype=np.float64)
-        if not thresholds:
+    def _slow(self, own: Timed, there: Timed, shifts: tuple[int, int]) -> tuple[Slow, Slow] | tuple[None, None]:
+        """Count who is slower than the thresholds by each of two shifts, at the looks that knew any."""
+        thresholds = self._reference.looks(there)
+        known = thresholds[:, 0] < NOWHERE
+        if not known.any():
             return None, None
-        beyond = _counter(tuple(bucket + shift for shift in shifts for bucket in thresholds))
-        told = [[beyond(it) for it in self._by_replica(cells)] for cells in own]
-        counted = np.moveaxis(np.array(told, dtype=np.float64).reshape(len(own), -1, 1 + 2 * len(thresholds)), 1, -1)
-        each = np.moveaxis(_without_each(counted), -1, 1)  # (T, V, all requests and both shifts' quantiles)
-        seen, parts = each[..., 0], (each[..., 1 : 1 + len(thresholds)], each[..., 1 + len(thresholds) :])
-        first, second = (Slow(seen, np.ascontiguousarray(it), stable[:, 0], stable[:, 1:]) for it in parts)
-        return first, second
+        own, there = (it.where(known[it.look]) for it in (own, there))
+        stable = there.above(thresholds).sum(axis=-1)
+        first, second = (_without_each(own.above(thresholds + shift)) for shift in shifts)
+        return _told(first, stable, known), _told(second, stable, known)
 
-    def _by_replica(self, cells: Sequence[Cell]) -> list[list[dict[int, int]]]:
-        told: dict[str, list[dict[int, int]]] = {replica: [] for replica in self.candidate.since}
-        for cell in cells:
-            told[cell.replica].append(cell.histogram)
-        return list(told.values())
-
-    def _warm(self, cells: Sequence[Cell], side: Side, tick: Tick) -> list[Cell]:
+    def _warm(self, told: Rows, side: Side, seconds: Ints) -> Bools:
         """Find whose latency counts: who has been there for long enough; the stable ones of the first look have."""
-        since, late = side.since, tick.second - self._warm_up
-        first = self.first if side is self.stable else None
-        return [it for it in cells if it.histogram and (since[it.replica] <= late or since[it.replica] == first)]
+        since = np.array(list(side.since.values()), dtype=np.intp)[told.place]
+        warm: Bools = since <= seconds[told.look] - self._warm_up
+        return warm | (since == self.first) if side is self.stable else warm
 
-    def _measure(self, tick: Tick) -> bool:
-        self._measures = self._measures or any(cell.histogram for cell in tick.cells)
-        return self._measures
-
-    def _newcomer(self, tick: Tick) -> bool:
-        return any(cell.requests and cell.replica not in self._side(cell).since for cell in tick.cells)
-
-    def _side(self, cell: Cell) -> Side:
-        return self.candidate if cell.arm == "candidate" else self.stable
+    def _measured(self, ticks: Sequence[Tick]) -> list[bool]:
+        """Tell at each look whether any so far told of latency."""
+        if self._measures:
+            return [True] * len(ticks)
+        measures = list(accumulate((any(cell.histogram for cell in tick.cells) for tick in ticks), or_))
+        self._measures = measures[-1]
+        return measures
 
 
-_ARMS = ("candidate", "stable")
-
-
-@lru_cache(maxsize=64)
-def _counter(thresholds: tuple[int, ...]) -> Above:
-    return Above(thresholds)
+def _told(own: Floats, stable: Floats, known: Bools) -> Slow:
+    """Part all requests from the slow ones, of (1 + Q, T, V) and of (1 + Q, T)."""
+    return Slow(own[0], np.moveaxis(own[1:], 0, -1), stable[0], stable[1:].T, known[:, None])
 
 
 def _without_each(counts: Floats) -> Floats:

@@ -2,18 +2,18 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from domain.canary.eprocess import Floats
 from domain.canary.harm import Shown
 from domain.canary.verdict import Finding
+from domain.value import made
 
 
-@dataclass(frozen=True)
-class Charge:
+class Charge(NamedTuple):
     """One kind of harm: the evidence of all replicas (natural logarithm), and whether it holds without any one, too."""
 
-    name: str
+    metric: str
     words: str
     all: float
     needed: float
@@ -22,19 +22,18 @@ class Charge:
 
 def charges(name: str, words: str, evidence: Floats, alpha: float, shown: Shown) -> list[Charge]:
     """Weigh one of harm's own kinds of evidence (T, V) against a part of alpha, look by look."""
-    needed = math.log(1 / alpha)
+    metric, needed = f"harm: {name}", math.log(1 / alpha)
     found = zip(evidence[:, 0].tolist(), shown.crosses(evidence, needed).tolist(), strict=True)
-    return [Charge(name, words, every, needed, guilty) for every, guilty in found]
+    return [Charge(metric, words, every, needed, guilty) for every, guilty in found]
 
 
-def signal(name: str, evidence: float, alpha: float) -> Charge:
-    """Weigh what was told of a version as a whole against a part of alpha."""
-    needed = math.log(1 / alpha)
-    return Charge(name, f"the candidate's {name}", evidence, needed, evidence >= needed)
+def signals(name: str, evidence: Sequence[float], alpha: float) -> list[Charge]:
+    """Weigh what was told of a version as a whole against a part of alpha, look by look."""
+    metric, words, needed = f"harm: {name}", f"the candidate's {name}", math.log(1 / alpha)
+    return [Charge(metric, words, it, needed, it >= needed) for it in evidence]
 
 
-@dataclass(frozen=True)
-class Evidence:
+class Evidence(NamedTuple):
     """All that one look, and those before it, have to say.
 
     `seen` are requests and bad ones at this share, the candidate's and then the stable version's; `health` is the
@@ -53,22 +52,16 @@ class Evidence:
 
     def findings(self, proof: float) -> tuple[Finding, ...]:
         """Tell it kind by kind: harm, and that harm above the budget is ruled out, which takes `proof`."""
-        told = [Finding(metric=f"harm: {it.name}", ln_e=it.all, needed=it.needed) for it in self.charges]
         if self.health is None:
-            return tuple(told)
-        low, high = self.ratio
-        first = self.charges[0]
-        told[0] = Finding(
-            metric=f"harm: {first.name}",
-            ln_e=first.all,
-            needed=first.needed,
-            low=low,
-            high=high if math.isfinite(high) else None,
+            return tuple(_finding(it.metric, it.all, it.needed) for it in self.charges)
+        (low, high), (errors, latency) = self.ratio, self.health
+        first, *others = self.charges
+        return (
+            _finding(first.metric, first.all, first.needed, low, high if math.isfinite(high) else None),
+            *[_finding(it.metric, it.all, it.needed) for it in others],
+            _finding("health: errors", errors, proof),
+            _finding("health: latency", latency, proof),
         )
-        errors, latency = self.health
-        told.append(Finding(metric="health: errors", ln_e=errors, needed=proof))
-        told.append(Finding(metric="health: latency", ln_e=latency, needed=proof))
-        return tuple(told)
 
     def rates(self) -> str:
         """Say what both arms failed."""
@@ -85,6 +78,10 @@ class Evidence:
             "stable_requests": there,
             "stable_bad": failed,
         }
+
+
+def _finding(metric: str, ln_e: float, needed: float, low: float | None = None, high: float | None = None) -> Finding:
+    return made(Finding, metric=metric, ln_e=ln_e, needed=needed, low=low, high=high)
 
 
 def _rate(requests: float, bad: float) -> str:

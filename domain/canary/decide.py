@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from domain.canary.charges import Evidence
 from domain.canary.share import SURE
 from domain.canary.verdict import Decision, Verdict
+from domain.value import made
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ def decide(seen: Evidence, standard: Standard) -> Verdict:
     decision, reason, host = _against(seen) or _waiting(seen) or _shown(seen, standard)
     said = (reason, f"spread: {standard.source}") if decision in ("roll back", "promote") else (reason,)
     findings = seen.findings(math.log(1 / standard.beta))
-    return Verdict(decision=decision, reasons=said, numbers=seen.numbers(), host=host, findings=findings)
+    return made(Verdict, decision=decision, reasons=said, numbers=seen.numbers(), host=host, findings=findings)
 
 
 _Said = tuple[Decision, str, str]

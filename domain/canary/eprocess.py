@@ -9,7 +9,8 @@ by side (replicas left out, quantiles, simulated releases). Counts are given wit
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,7 @@ DROPS = np.array([0.9, 0.7, 0.5, 0.25, 0.1, 0.01])
 """Parts of the tolerated ratio of two rates that are looked for below it."""
 
 _NONE = 1e-9  # requests: nothing, where it stands below a fraction line
+_NAUGHT = 1e-12  # weight: rounding leaves that much when all is handed out
 _EVERY = 12  # looks between two onsets
 _FIRST, _EVEN, _TAIL = 0.4, 0.4, 0.2  # weight at the first look, over the next hour of looks, and over all later time
 _HOUR = 300  # onsets in an hour of looks, one a second
@@ -67,35 +69,46 @@ class Mixture:
         Returns ln M_t and its peak so far, each (T, ...). Many looks at once or one after the other: the bits are the
         same.
         """
-        values = np.concatenate([self._until_onset(part) for part in self._split(log_ratios)])
+        logs, kept = log_ratios.copy(), np.empty(len(log_ratios))
+        for part in self._parts(len(logs)):
+            logs[part.start] += self._log
+            np.cumsum(logs[part], axis=0, out=logs[part])
+            self._log = logs[part.stop - 1].copy()
+            kept[part] = math.log(self._kept) if self._kept > _NAUGHT else -np.inf
+        top = logs.max(axis=-1)
+        values = np.log(np.exp(logs - top[..., None]).sum(axis=-1)) + top
+        values = np.logaddexp(values, kept.reshape(-1, *[1] * self.value.ndim))
         peaks = running_peak(self.peak, values)
         self.value, self.peak = values[-1], peaks[-1]
         return values, peaks
+
+    def peaks(self, told: Sequence[bool], log_ratios: Floats) -> list[float]:
+        """Give the peak at each of some looks, of which only some have `told` something: that is multiplied in."""
+        peaks = [float(self.peak)]
+        if any(told):
+            peaks += self.looks(log_ratios)[1].tolist()
+        return [peaks[count] for count in accumulate(told)]
 
     def look(self, log_ratios: Floats) -> Floats:
         """Take one look in, shape (..., alternatives); return ln M_t."""
         self.looks(log_ratios[None])
         return self.value
 
-    def _split(self, log_ratios: Floats) -> Iterator[Floats]:
-        """Part the looks where weight is handed out."""
+    def _parts(self, looks: int) -> Iterator[slice]:
+        """Part the looks that come where weight is handed out, and hand it out."""
         begin = 0
-        while begin < len(log_ratios):
-            end = begin + _EVERY - self._looks % _EVERY if self._late else len(log_ratios)
-            yield log_ratios[begin:end]
+        while begin < looks:
+            if self._looks % _EVERY == 0 and (self._late or not self._looks):
+                self._hand_out()
+            end = min(looks, begin + _EVERY - self._looks % _EVERY) if self._late else looks
+            self._looks += end - begin
+            yield slice(begin, end)
             begin = end
 
-    def _until_onset(self, log_ratios: Floats) -> Floats:
-        if self._looks % _EVERY == 0 and (self._late or not self._looks):
-            weight = onset(self._looks // _EVERY) if self._late else 1.0
-            self._kept = max(0.0, self._kept - weight)
-            np.logaddexp(self._log, self._share + math.log(weight), out=self._log)
-        self._looks += len(log_ratios)
-        logs = np.cumsum(np.concatenate([self._log[None], log_ratios]), axis=0)[1:]
-        self._log = logs[-1].copy()
-        top = logs.max(axis=-1, keepdims=True)
-        value: Floats = np.log(np.exp(logs - top).sum(axis=-1)) + top[..., 0]
-        return np.logaddexp(value, math.log(self._kept)) if self._kept > 1e-12 else value
+    def _hand_out(self) -> None:
+        weight = onset(self._looks // _EVERY) if self._late else 1.0
+        self._kept = max(0.0, self._kept - weight)
+        np.logaddexp(self._log, self._share + math.log(weight), out=self._log)
 
     def grow(self, axis: int = 0) -> None:
         """Add one more row along an axis, with the evidence of the first: what joins now has said nothing so far."""

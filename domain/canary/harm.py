@@ -23,13 +23,15 @@ _HEARD = 0.2  # of all requests: what one of five equal replicas gets
 class Slow:
     """Requests whose latency is judged, and how many of them are slow: (T, ..., V) and (T, ..., V, Q).
 
-    The stable version's are (T, ...) and (T, ..., Q); Q runs over quantiles. Warm-up keeps new replicas out.
+    The stable version's are (T, ...) and (T, ..., Q); Q runs over quantiles. Warm-up keeps new replicas out. Looks at
+    which nobody knew yet what is slow count nothing; `known`, (T, ..., 1), tells them apart.
     """
 
     requests: Floats
     slow: Floats
     stable_requests: Floats
     stable_slow: Floats
+    known: Bools
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ class Harm:
         both = values[..., 1, :] if alone else values[..., :2, :].min(axis=-2)
         errors = running_peak(self._errors, both)
         mean = np.logaddexp.reduce(values[..., 2:, :], axis=-2) - math.log(self._quantiles)
-        latency = running_peak(self._latency, mean if slow is not None else np.broadcast_to(self._latency, both.shape))
+        latency = running_peak(self._latency, np.where(slow.known if slow is not None else False, mean, -np.inf))
         requests = np.cumsum(np.concatenate([self._requests[None], counts.requests]), axis=0)[1:]
         self._errors, self._latency, self._requests = errors[-1], latency[-1], requests[-1]
         return Shown(errors, latency, requests)

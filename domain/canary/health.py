@@ -5,6 +5,7 @@ nothing about half of it.
 """
 
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
@@ -72,12 +73,11 @@ class Health:
 
     def _failing(self, counts: Counts) -> Floats:
         """Tell how often the stable version failed before each look: (T, ...)."""
-        rates = []
-        for look in np.stack([counts.stable_requests, counts.stable_bad], axis=1):
-            seen, failed = self._stable
-            rates.append(np.divide(failed, seen, out=np.zeros_like(failed), where=seen > 0))
-            self._stable = self._stable * _FADE + look
-        return np.stack(rates)
+        told = np.stack([counts.stable_requests, counts.stable_bad], axis=1)
+        *before, self._stable = accumulate(told, lambda stable, look: stable * _FADE + look, initial=self._stable)
+        seen, failed = np.stack(before, axis=1)
+        rates: Floats = np.divide(failed, seen, out=np.zeros_like(failed), where=seen > 0)
+        return rates
 
     def _weigh(self, requests: Floats, bad: Floats, stable: Floats) -> Floats:
         """Weigh H0: the candidate fails at least as often as the stable version did so far, plus the budget."""

@@ -14,7 +14,7 @@ import numpy as np
 from domain.canary import calibration
 from domain.canary.arms import Arms, Seen
 from domain.canary.calibration import Spread
-from domain.canary.charges import Charge, Evidence, charges, signal
+from domain.canary.charges import Charge, Evidence, charges, signals
 from domain.canary.criteria import Criteria
 from domain.canary.decide import Standard, decide
 from domain.canary.eprocess import Floats
@@ -185,9 +185,9 @@ class Judge:
         part = self.criteria.alpha * SIGNALS / max(1, len(self._drops) + len(self._rises))
         warm = self._arms.first + self.criteria.warm_up
         for drop in self._drops:
-            yield [signal(f"{drop.name} drops", it, part) for it in drop.looks(ticks)]
+            yield signals(f"{drop.name} drops", drop.looks(ticks), part)
         for rise in self._rises:
-            yield [signal(f"{rise.name} rises", it, part) for it in rise.looks(ticks, warm)]
+            yield signals(f"{rise.name} rises", rise.looks(ticks, warm), part)
 
 
 def _grown(harm: Harm, replicas: int) -> Harm:

@@ -11,8 +11,8 @@ from domain.canary.criteria import Criteria
 from domain.canary.judge import Judge, witnessed
 from domain.canary.residual import NO_PAST, Past
 from domain.canary.tick import Tick
-from domain.canary.verdict import Verdict
-from domain.value import Seconds, Value
+from domain.canary.verdict import Finding, Verdict
+from domain.value import Seconds, Value, made
 
 Action = Literal["continue", "advance", "promote", "rollback", "drain", "hold"]
 FINAL: frozenset[Action] = frozenset({"promote", "rollback"})
@@ -110,18 +110,18 @@ class Ramp:
     def _rule(self, verdict: Verdict, waited: int) -> Ruling:
         course, baking = self._course, self._step == len(self._shares) - 1
         if verdict.decision == "roll back":
-            return Ruling(action="rollback", share=0, verdict=verdict)
+            return made(Ruling, action="rollback", share=0, verdict=verdict)
         if verdict.decision in ("drain", "hold"):
-            return Ruling(action=verdict.decision, share=self.share, verdict=verdict)
+            return made(Ruling, action=verdict.decision, share=self.share, verdict=verdict)
         if baking and waited >= course.bake:
             action, share = ("promote", _WHOLE) if witnessed(verdict) else ("hold", self.share)
-            return Ruling(action=action, share=share, verdict=verdict)
+            return made(Ruling, action=action, share=share, verdict=verdict)
         if verdict.decision == "promote" and waited >= course.at_least and not baking:
             self._step, self._since = self._step + 1, -1
-            return Ruling(action="advance", share=self.share, verdict=verdict)
+            return made(Ruling, action="advance", share=self.share, verdict=verdict)
         if waited >= course.at_most and not baking:
-            return Ruling(action="hold", share=self.share, verdict=verdict)
-        return Ruling(action="continue", share=self.share, verdict=verdict)
+            return made(Ruling, action="hold", share=self.share, verdict=verdict)
+        return made(Ruling, action="continue", share=self.share, verdict=verdict)
 
     def _enter(self) -> None:
         self._judge.enter(self.share, self._shares[min(self._step + 1, len(self._shares) - 1)])
@@ -138,9 +138,15 @@ def plain(t: float, ruling: Ruling) -> dict[str, Any]:
         "reasons": list(verdict.reasons),
         "evidence": {
             **verdict.numbers,
-            **{
-                it.metric: {k: v for k, v in it.__dict__.items() if k != "metric" and v is not None}
-                for it in verdict.findings
-            },
+            **{it.metric: _plain(it) for it in verdict.findings},
         },
     }
+
+
+def _plain(found: Finding) -> dict[str, float]:
+    told = {"ln_e": found.ln_e, "needed": found.needed}
+    if found.low is not None:
+        told["low"] = found.low
+    if found.high is not None:
+        told["high"] = found.high
+    return told

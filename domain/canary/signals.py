@@ -1,8 +1,7 @@
 """What else may tell of harm: business counts that drop, levels that rise."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from itertools import accumulate
+from collections.abc import Sequence, Set
 
 import numpy as np
 
@@ -28,18 +27,10 @@ class Drop:
         What is counted less often than requests are, or by another source, belongs to all requests since it was told
         last.
         """
-        told, counts = [], []
-        for tick in ticks:
-            counted = self._count(tick)
-            told.append(counted is not None)
-            if counted:
-                counts.append(counted)
-        peaks = [float(self._mixture.peak)]
-        if counts:
-            arms = np.array(counts, dtype=np.float64).T
-            _, seen = self._mixture.looks(eprocess.ratio(eprocess.DROPS, self._tolerated, *arms))
-            peaks += seen.tolist()
-        return [peaks[place] for place in accumulate(told)]
+        counted = [self._count(tick) for tick in ticks]
+        told = [it for it in counted if it is not None]
+        weighed = eprocess.ratio(eprocess.DROPS, self._tolerated, *np.array(told, dtype=np.float64).reshape(-1, 4).T)
+        return self._mixture.peaks([it is not None for it in counted], weighed)
 
     def _count(self, tick: Tick) -> tuple[int, int, int, int] | None:
         """Give requests and counts, the candidate's and the stable version's, when the tick tells of the KPI."""
@@ -47,8 +38,9 @@ class Drop:
         told = False
         for cell in tick.cells:
             self._requests[cell.arm] += cell.requests
-            if self.name in cell.kpi:
-                counted[cell.arm] += cell.kpi[self.name]
+            count = cell.kpi.get(self.name)
+            if count is not None:
+                counted[cell.arm] += count
                 told = True
         if not told:
             return None
@@ -67,22 +59,24 @@ class Rise:
 
     def looks(self, ticks: Sequence[Tick], warm: float) -> list[float]:
         """Take looks in; the candidate counts from second `warm` on. Return the evidence at each, at its peak."""
-        return [self._look(tick, warm) for tick in ticks]
+        risen = [self._risen(tick, warm) for tick in ticks]
+        told = np.array([it for it in risen if it is not None], dtype=np.float64)
+        weighed = eprocess.level(eprocess.HIGHER, self._asked.often, np.ones_like(told), told)
+        return self._mixture.peaks([it is not None for it in risen], weighed)
 
-    def _look(self, tick: Tick, warm: float) -> float:
+    def _risen(self, tick: Tick, warm: float) -> bool | None:
+        """Take one look in; tell at the end of a block whether the level is higher, if both arms told theirs."""
+        heard: Set[Arm] = {"candidate", "stable"} if tick.second >= warm else {"stable"}
         for cell in tick.cells:
-            if self.name in cell.gauges and (cell.arm == "stable" or tick.second >= warm):
-                self._block[cell.arm, cell.replica].append(cell.gauges[self.name])
+            level = cell.gauges.get(self.name)
+            if level is not None and cell.arm in heard:
+                self._block[cell.arm, cell.replica].append(level)
         self._looks += 1
-        if self._looks % BLOCK == 0:
-            own, stable = self._median("candidate"), self._median("stable")
-            if own is not None and stable is not None:
-                higher = np.asarray(float(own > stable * (1 + self._asked.margin)))
-                self._mixture.look(
-                    eprocess.level(eprocess.HIGHER, np.asarray(self._asked.often), np.asarray(1.0), higher)
-                )
-            self._block = defaultdict(list)
-        return float(self._mixture.peak)
+        if self._looks % BLOCK:
+            return None
+        own, stable = self._median("candidate"), self._median("stable")
+        self._block = defaultdict(list)
+        return None if own is None or stable is None else own > stable * (1 + self._asked.margin)
 
     def _median(self, arm: Arm) -> float | None:
         means = [float(np.mean(seen)) for (side, _), seen in self._block.items() if side == arm]

@@ -12,18 +12,17 @@ This is read ten thousand times a second, so the checks are written by hand: wha
 """
 
 from collections.abc import Iterator, Set
-from typing import Any, TypeVar
+from typing import Any
 
 from domain.canary.bounds import Bounds, NewBound, is_bound
 from domain.canary.tick import Arm, Cell, Tick
 from domain.errors import Invalid
+from domain.value import made
 
 ARMS: dict[str, Arm] = {"canary": "candidate", "baseline": "stable"}
 _TICK = {"t", "seq", "arms"}
 _CELL = {"requests", "bad", "latency_ms", "gauges", "kpi"}
 _INT = {int}
-_put = object.__setattr__  # past the freeze
-M = TypeVar("M", Tick, Cell)
 _MOST = 10**12  # of anything in one look; more is a mistake, and would one day overflow a sum
 _LATEST = 1e11  # seconds; a `t` in milliseconds since 1970 is beyond it
 _LONGEST_GAP = 1000  # numbers skipped that are still expected
@@ -94,7 +93,7 @@ def _tick(plain: Any, bounds: Bounds) -> Tick:
     cells = list(_cells(arms, bounds, problems))
     if problems:
         raise Invalid.all(problems, "docs/guide.md, “Ticks from elsewhere”, shows one")
-    return _made(Tick, second=int(t) if t is not None else seq or 0, cells=tuple(cells), missing="")
+    return made(Tick, second=int(t) if t is not None else seq or 0, cells=tuple(cells), missing="")
 
 
 def _cells(arms: Any, bounds: Bounds, problems: list[str]) -> Iterator[Cell]:
@@ -110,7 +109,8 @@ def _cells(arms: Any, bounds: Bounds, problems: list[str]) -> Iterator[Cell]:
         for name in sorted(replicas):
             wrong: list[str] = []
             yield _cell(arm, name, replicas[name], bounds, wrong)
-            problems += [f"arms.{word}.{name}{said}" for said in wrong]
+            if wrong:
+                problems += [f"arms.{word}.{name}{said}" for said in wrong]
 
 
 def _cell(arm: Arm, replica: str, plain: Any, bounds: Bounds, wrong: list[str]) -> Cell:
@@ -129,7 +129,7 @@ def _cell(arm: Arm, replica: str, plain: Any, bounds: Bounds, wrong: list[str]) 
         wrong.append(".gauges: should hold numbers by name")
     if type(kpi) is not dict or not all(map(_whole, kpi.values())):
         wrong.append(".kpi: should hold whole numbers by name, none negative")
-    return _made(
+    return made(
         Cell,
         arm=arm,
         replica=replica,
@@ -158,16 +158,6 @@ def _histogram(pairs: Any, requests: Any, bounds: Bounds, wrong: list[str]) -> d
     if type(requests) is int and sum(counts) > requests:
         wrong.append(f".latency_ms: counts {sum(counts)}, more than requests; a request belongs into one bucket only")
     return {bucket: count for bucket, count in histogram.items() if count} if 0 in counts else histogram
-
-
-def _made(model: type[M], **fields: Any) -> M:
-    """Make a value of all its fields, checked already: model_construct without the search for defaults (a third)."""
-    made = model.__new__(model)
-    _put(made, "__dict__", fields)
-    _put(made, "__pydantic_fields_set__", set(fields))
-    _put(made, "__pydantic_extra__", None)
-    _put(made, "__pydantic_private__", None)
-    return made
 
 
 def _whole(value: Any) -> bool:

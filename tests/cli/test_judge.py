@@ -134,7 +134,10 @@ def test_a_plan_with_a_typo_is_refused_with_all_that_is_wrong(run: Run, tmp_path
     assert "bakes" in shown.stderr
 
 
-def test_whoever_writes_one_tick_gets_its_verdict_before_the_next(plan: Path, tmp_path: Path) -> None:
+def test_whoever_writes_one_tick_gets_its_verdict_before_the_next(run: Run, plan: Path, tmp_path: Path) -> None:
+    ticks = tmp_path / "ticks.jsonl"
+    ticks.write_text("".join(line(t, t // 100) + "\n" for t in range(150)))
+    answers = []
     with subprocess.Popen(
         [sys.executable, "-m", "cli.app", "judge", "--plan", str(plan)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path,
@@ -142,11 +145,13 @@ def test_whoever_writes_one_tick_gets_its_verdict_before_the_next(plan: Path, tm
     ) as running:  # fmt: skip
         assert running.stdin
         assert running.stdout
-        for t in range(3):
-            print(line(t, 0), file=running.stdin, flush=True)
-            assert json.loads(running.stdout.readline())["t"] == t
+        for t in range(150):
+            print(line(t, t // 100), file=running.stdin, flush=True)
+            answers.append(running.stdout.readline())
+            assert json.loads(answers[-1])["t"] == t
         running.stdin.close()
     assert running.returncode == 0
+    assert "".join(answers) == run("judge", "--plan", str(plan), "--ticks", str(ticks)).stdout  # all at once
 
 
 def test_a_refused_line_ends_it_after_all_before_it_were_answered(run: Run, plan: Path, tmp_path: Path) -> None:
