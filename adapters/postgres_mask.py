@@ -85,7 +85,7 @@ def _pseudonym(rule: Rule, column: Column, plain: sql.Composable) -> sql.Composa
         case Choice(values=values):
             made = sql.SQL("({})[1 + {} % {}]").format(_array(values), _NUMBER, len(values))
         case _:
-            raise NotImplementedError(rule.kind)
+            raise AssertionError(f"{rule.kind} needs no pseudonym: it is answered before")
     return sql.SQL("(select {} from {} p(h))").format(made, _hashed(rule.domain, column, plain))
 
 
