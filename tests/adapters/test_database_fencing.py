@@ -156,7 +156,7 @@ def test_a_newer_owner_waits_no_longer_than_its_budget(shop: Shop) -> None:
 @pytest.mark.real
 def test_a_script_in_pieces_is_gone_on_with_where_a_stopped_owner_left_it(shop: Shop) -> None:
     migrate(shop.database, ORDERS)
-    zombie = Zombie("migrate", "_single 2", 5, shop.dsn, PIECES.model_dump_json())
+    zombie = Zombie("migrate", "single 2", 5, shop.dsn, PIECES.model_dump_json())
     assert migrate(shop.database, PIECES, token=7, release="newer", lock_budget=30.0).release == "newer"
     first, last = zombie.wake().splitlines()
     assert (first.partition(" ")[0], last.partition(" ")[0]) == ("Unavailable", "Conflict")
