@@ -87,15 +87,15 @@ class _Stage:
 
         Each statement was seen to work alone. One that fails now meets a row that the other version has just written.
         """
-        self._run("up again", self._way.steps[-len(self._way.undone) :] if self._way.undone else ())
+        self._run("up again", self._way.redone)
         self._look("up again")
-        for statements in (self._way.new, self._way.old):
-            if statements and not (statements == self._way.old and "old writes alone" in self.seen):
+        for statements in (self._way.new, None if "old writes alone" in self.seen else self._way.old):
+            if statements:
                 self._clone.speak(statements, keep=True)
         self._look("writes", rows_only=True)
         self._run("down after writes", self._way.ways_back)
         self._look("down after writes", rows_only=True)
-        self._run("up after writes", self._way.steps[-len(self._way.undone) :] if self._way.undone else ())
+        self._run("up after writes", self._way.redone)
         self._look("up after writes", rows_only=True)
 
     def _run(self, moment: Moment, steps: Sequence[Migration]) -> dict[str, Cost]:

@@ -51,6 +51,11 @@ class WayBack(Value):
         return tuple(found)
 
     @property
+    def redone(self) -> tuple[Migration, ...]:
+        """List what is applied again after that, in order."""
+        return tuple(reversed(self.undone))
+
+    @property
     def ways_back(self) -> tuple[Migration, ...]:
         """List what undoes them, as scripts to run, in order."""
         return tuple(back for step in self.undone if (back := step.undoing))

@@ -187,6 +187,12 @@ def test_what_the_new_version_overwrote_outlives_the_way_back() -> None:
     assert said == "what was written to public.orders.note on the new schema is something else after the way back"
 
 
+def test_a_new_version_that_says_what_the_old_one_says_is_heard_all_the_same() -> None:
+    proof = proven(COLOUR, old=OLD, new=OLD)
+    assert told(proof) == []
+    assert proof.rehearsal.seen["writes"].tables["public.orders"].rows == 3
+
+
 def test_what_was_written_must_not_bar_the_way() -> None:
     strict = step(
         "create table t (note text not null); insert into t select nullif(note, 'new') from orders", "drop table t"
