@@ -45,6 +45,11 @@ class Postgres:
         with self._link(_SHORT) as link, catalog.snapshot(link):
             return catalog.fingerprint(link)
 
+    def server(self) -> str:
+        """Name the server's version: `18.6`."""
+        with self._link(_SHORT) as link:
+            return catalog.server(link)
+
     def applied(self) -> tuple[Applied, ...]:
         """List what the migration table holds, in order."""
         with self._link(_SHORT) as link:
@@ -117,8 +122,7 @@ class Postgres:
         Raises Rejected when pg_dump fails, Unavailable when `into` is full.
         """
         with self._link(archive.PATIENCE) as link, catalog.snapshot(link), ThreadPoolExecutor(1) as beside:
-            version = link.info.server_version
-            program = archive.program("pg_dump", version // 10_000, self._binaries)
+            program = archive.program("pg_dump", link.info.server_version // 10_000, self._binaries)
             [[snapshot]] = link.execute("select pg_export_snapshot()").fetchall()
             sequences = content.positions(link)  # before the dump, which may find them further on, and never less far
             measured = beside.submit(lambda: (catalog.fingerprint(link), content.digests(link)))
@@ -132,8 +136,8 @@ class Postgres:
                     wait([measured], timeout=0.2)
                 raise
             fingerprint, tables = measured.result()
-        server = f"{version // 10_000}.{version % 10_000}"
-        return Backup(format=archive.FORMAT, server=server, fingerprint=fingerprint, tables=tables, sequences=sequences)
+            made = {"format": archive.FORMAT, "server": catalog.server(link), "fingerprint": fingerprint}
+        return Backup(**made, tables=tables, sequences=sequences)
 
     def verify(self, stored: IO[bytes], backup: Backup) -> None:
         """Restore a stored dump into a scratch database on the same server; compare schema and every table's digest.

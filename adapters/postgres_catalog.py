@@ -139,6 +139,11 @@ def steady(link: Link) -> Iterator[None]:
         yield
 
 
+def server(link: Link) -> str:
+    """Name the server's version: `18.6`."""
+    return "{}.{}".format(*divmod(link.info.server_version, 10_000))
+
+
 def within(link: Link) -> str:
     """Hash the schema as the transaction under way would leave it."""
     with steady(link):

@@ -66,8 +66,7 @@ class PostgresClone:
     @property
     def server(self) -> str:
         """Name the server's version: `18.6`."""
-        version = self._link.info.server_version
-        return f"{version // 10_000}.{version % 10_000}"
+        return catalog.server(self._link)
 
     def run(self, text: str, *, transactional: bool, timeout: float) -> Cost:
         """Run a script as the migrator would; raises Rejected with the line when it fails."""

@@ -5,9 +5,6 @@ from pathlib import Path
 
 from domain.errors import Invalid
 
-SMOKE = "smoke.sql"
-"""The statements of the version itself, beside its migrations."""
-
 
 def files(directory: Path) -> Mapping[str, str]:
     """Read every file of a folder: name → text. Raises Invalid when it is none, or not in UTF-8."""

@@ -10,13 +10,13 @@ from pydantic import ValidationError
 
 from adapters.postgres import Postgres
 from cli import options, show
-from cli.migration_files import SMOKE, files
+from cli.migration_files import files
 from cli.schema_database import Database, Directory, opened, text
 from domain.errors import Conflict, Invalid, Refused
 from domain.schema.impact import refusals, torn
 from domain.schema.lint import lint
 from domain.schema.loss import Loss, losses
-from domain.schema.migration import Migration, Recorded, pending, read
+from domain.schema.migration import SMOKE, Migration, Recorded, pending, read
 from domain.schema.proof import Proof, stale, subject_of
 from domain.schema.rehearsal import WayBack
 

@@ -1,6 +1,5 @@
 """`interlock schema prove`: walk the way there and back on a copy."""
 
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,20 +10,14 @@ import typer
 from adapters.connect import connect
 from adapters.postgres import Postgres
 from cli import options, show
-from cli.migration_files import SMOKE, files
+from cli.migration_files import files
 from cli.schema_database import Database, opened, text
 from domain.errors import Invalid, Rejected
-from domain.schema.migration import pending, read
-from domain.schema.proof import Proof, subject_of
-from domain.schema.proof import prove as judge
-from domain.schema.rehearsal import Cost, WayBack
-from tasks.rehearse import rehearse
-
-_TIERS = {
-    0: "there is nothing to take back",
-    1: "the old version runs on the new schema, which stays",
-    2: "the old version runs on the new schema, and the schema can go back, too",
-}
+from domain.schema.migration import SMOKE, pending, read
+from domain.schema.proof import Proof
+from domain.schema.rehearsal import WayBack
+from domain.schema.told import TIERS, costs_words
+from tasks.prove import on_a_copy
 
 
 @dataclass(frozen=True)
@@ -66,7 +59,7 @@ def prove(
         if environment
         else _of_folder(Path(target), opened(database), old_smoke, nothing_runs)
     )
-    proof = _prove(tried)
+    proof = on_a_copy(tried.database, tried.way, time.time())
     if out:
         out.write_text(proof.model_dump_json(indent=1), encoding="utf-8")
     _show(proof, json=json)
@@ -80,10 +73,10 @@ def _show(proof: Proof, *, json: bool) -> None:
         show.data(proof.model_dump(mode="json") | {"holds": proof.holds, "hash": proof.hash})
         return
     for label, cost in proof.rehearsal.costs.items():
-        show.say(f"{label}: {_costs(cost)}")
+        show.say(f"{label}: {costs_words(cost)}")
     if proof.holds:
         steps = len(proof.subject.steps)
-        show.say(f"the way back of {steps} migrations holds: {_TIERS[proof.tier]}", "green")
+        show.say(f"the way back of {steps} migrations holds: {TIERS[proof.tier]}", "green")
 
 
 def _of_folder(folder: Path, database: Postgres, old_smoke: Path | None, nothing_runs: bool) -> Tried:
@@ -107,18 +100,3 @@ def _of_service(service: str, ref: str, environment: str) -> Tried:
     serving = desk.commit_serving(environment)
     old = source.files(serving, folder).get(SMOKE, "") if serving else None
     return Tried(database, WayBack(steps=pending(read(found), database.applied()), old=old, new=found.get(SMOKE)))
-
-
-def _prove(tried: Tried) -> Proof:
-    with tempfile.TemporaryFile() as dump:
-        backup = tried.database.backup(dump)
-        dump.seek(0)
-        with tried.database.clone(dump, backup) as clone:
-            rehearsal = rehearse(clone, tried.way)
-    return judge(tried.way, rehearsal, subject_of(tried.way, backup.fingerprint, backup.server), time.time())
-
-
-def _costs(cost: Cost) -> str:
-    said = [f"{lock.mode} on {lock.relation}" for lock in cost.locks]
-    said += [f"writes {table} anew" for table in cost.rewritten]
-    return "; ".join([f"{cost.seconds:.2f} s on the copy", f"{cost.wal_bytes / 1e6:.1f} MB of log", *said])

@@ -196,6 +196,10 @@ class Database(Keeper, Protocol):
         """Hash the schema (64 hex digits): equal schemas, equal fingerprints; our own tables are left out."""
         ...
 
+    def server(self) -> str:
+        """Name the server's version: `18.6`."""
+        ...
+
     def applied(self) -> tuple[Applied, ...]:
         """List what the migration table holds, in order."""
         ...

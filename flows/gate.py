@@ -17,6 +17,7 @@ from domain.release.artifact import Artifact
 from domain.release.diff import markdown
 from domain.release.plan import Plan, Stage
 from domain.release.recall import entered
+from flows.proof import proof_shown
 from tasks.announce import announce
 from tasks.approve import count, gate_of, open_round, receive
 from tasks.record import enter
@@ -53,7 +54,7 @@ def ask(warrant: Warrant, gate: Gate, plan: Plan, stage: Stage, desk: Desk) -> N
     """Suspend until every seat of a release's gate is filled; raises Refused when somebody rejects."""
     about = {"question": gate.question}
     call = partial(announce, warrant, "approval needed", plan, about, desk.post, desk.ports)
-    wait(warrant, gate, markdown(plan), stage.profile.approval_expires, call, desk)
+    wait(warrant, gate, markdown(plan) + proof_shown(warrant, stage, desk), stage.profile.approval_expires, call, desk)
 
 
 def wait(warrant: Warrant, gate: Gate, shown: str, patience: float, call: Callable[[], None], desk: Desk) -> None:

@@ -14,6 +14,7 @@ from domain.release.route import other
 from flows.chart import charted
 from flows.gate import approve
 from flows.hold import carried, held
+from flows.proof import as_proven, proven
 from flows.ramp import ramp
 from flows.report import conclude, show
 from flows.turn import turn
@@ -24,7 +25,7 @@ from tasks.back_up import back_up
 from tasks.build import build
 from tasks.check import check
 from tasks.deploy import deploy
-from tasks.migrate import inspect, migrate
+from tasks.migrate import migrate
 from tasks.prepare import prepare, refresh
 from tasks.publish import publish
 from tasks.record import begin, enter, remaining, settle
@@ -73,12 +74,14 @@ def roll_out(warrant: Warrant, plan: Plan, environment: str, artifact: Artifact,
     ):
         plan = refresh(inside, plan, environment, desk.service, desk.environments, desk.people, ports)
         stage = plan.stage(environment)
+        proven(inside, plan, stage, desk)  # before anybody is asked
         here = approve(inside, plan, stage, artifact, desk)
+        proof = proven(here, plan, stage, desk)  # again: an answer may take longer than a proof counts
         begin(here, stage)
         back_up(here, stage, database, ports.store)
         for item in stage.schema_steps:
             migrate(here, plan, item, database)
-        schema = inspect(here, database)
+        schema = as_proven(here, proof, database)
         candidate = deploy(here, plan.deployment(stage, artifact, here.release), ports)
         for name, asked in stage.checks.items():
             check(here, name, asked, candidate.deployment, candidate.replicas, ports)

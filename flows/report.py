@@ -25,12 +25,12 @@ _LOG = logging.getLogger("interlock.report")
 
 def show(plan: Plan, release: str) -> None:
     """Put the plan on the run's page."""
-    _put(markdown(plan), artifact_key("plan", release), f"Plan of {release}")
+    put(markdown(plan), artifact_key("plan", release), f"Plan of {release}")
 
 
 def tell(sentence: str) -> str:
     """Put an outcome on the run's page and return it."""
-    _put(f"# {sentence}", "outcome", sentence[:200])
+    put(f"# {sentence}", "outcome", sentence[:200])
     return sentence
 
 
@@ -40,7 +40,7 @@ def conclude(warrant: Warrant, plan: Plan, artifact: Artifact, desk: Desk) -> st
     where = " → ".join(stage.environment for stage in plan.stages)
     text = f"# {plan.service} {plan.version} is released\n\n{where}, `{artifact.reference}`\n\n"
     compared = f"| success metric | target | actual | |\n|---|---|---|---|\n{report}\n"
-    _put(text + compared, artifact_key("outcome", warrant.release), "Outcome")
+    put(text + compared, artifact_key("outcome", warrant.release), "Outcome")
     announce(warrant, "succeeded", plan, {"report": report}, desk.post, desk.ports)
     enter(warrant, "released")  # last: a run that dies before this is continued, and repeats nothing
     seal(desk)
@@ -87,7 +87,8 @@ def table(key: str, rows: list[dict[str, str]], description: str) -> None:
         create_table_artifact(rows, key=key, description=description)
 
 
-def _put(text: str, key: str, description: str) -> None:
+def put(text: str, key: str, description: str) -> None:
+    """Put text in Markdown on the run's page."""
     if flow_run.get_id():  # only a run has a page
         create_markdown_artifact(text, key=key, description=description)
 

@@ -45,6 +45,11 @@ class MemoryDatabase:
         with self._answering():
             return fingerprint(self._link)
 
+    def server(self) -> str:
+        """Name SQLite's version."""
+        with self._answering():
+            return sqlite3.sqlite_version
+
     def applied(self) -> tuple[Applied, ...]:
         """List what was applied, in order."""
         with self._answering():

@@ -33,15 +33,15 @@ UNNOTICED = frozenset({"kill", "stop", "cancel", "runner", "prefect", "registry"
 """Faults on no way that a customer's request takes: not one may fail."""
 
 SECONDS = {
-    "build": 1.5, "check": 0.8, "publish": 0.15, "back_up": 0.6, "migrate": 0.2, "deploy": 1.6,
+    "build": 1.5, "check": 0.8, "publish": 0.15, "prove": 1.5, "back_up": 0.6, "migrate": 0.2, "deploy": 1.6,
     "attach": 0.5, "shift": 0.03, "retire": 0.6, "verify": 0.1,
 }  # fmt: skip
 """How long an effect takes on a machine of two cores; `inside` falls into it."""
 
 _VERBS: dict[Story, tuple[tuple[str, int], ...]] = {
     "release": (
-        ("build", 1), ("check", 1), ("publish", 1), ("back_up", 1), ("migrate", 1), ("deploy", 1), ("check", 2),
-        ("attach", 1), ("shift", 1), ("shift", 2), ("retire", 1),
+        ("build", 1), ("check", 1), ("publish", 1), ("prove", 1), ("back_up", 1), ("migrate", 1), ("deploy", 1),
+        ("check", 2), ("attach", 1), ("shift", 1), ("shift", 2), ("retire", 1),
     ),
     "rollback": (("deploy", 1), ("check", 1), ("attach", 1), ("shift", 1), ("retire", 1), ("verify", 1)),
     "undo": (("shift", 2), ("retire", 1), ("verify", 1)),
@@ -113,7 +113,7 @@ class Fault:
     @property
     def needs(self) -> Literal["known", "fresh", "migrating"]:
         """Tell what kind of version makes the step do something: published already, new, or with a migration."""
-        if self.story == "release" and self.point.verb in ("back_up", "migrate"):
+        if self.story == "release" and self.point.verb in ("prove", "back_up", "migrate"):
             return "migrating"
         if self.story == "release" and (
             self.point.verb in ("build", "publish") or (self.point.name, self.point.nth) == ("check", 1)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import get_args
 
 from bench.simulation.faults import Fault, drawn
 from bench.simulation.invariants import Episode, broken
@@ -12,7 +13,7 @@ from bench.simulation.processes import Role
 from bench.simulation.shape import ENVIRONMENTS, Nature, Shape
 from bench.simulation.world import played
 
-_BAD: tuple[Nature, ...] = ("failing", "unvisited", "never ready", "silent", "red", "unbuildable", "unmigratable")
+_BAD = tuple(nature for nature in get_args(Nature) if nature != "good")
 
 _LEFT = 130.0  # seconds after which nothing is held any more by somebody who died when all was done
 

@@ -12,13 +12,15 @@ from bench.simulation.faults import Fault
 from bench.simulation.life import Candidate, Life
 from bench.simulation.shape import ENVIRONMENTS
 from domain.errors import Refused
-from domain.facts import Announced, Entry, Fact, LeaseTaken, NowServing
+from domain.facts import Announced, Done, Entry, Fact, LeaseTaken, NowServing
 from domain.lease import release_of
 from domain.post import CLAIM
+from domain.release.outcomes import Migrated
 from domain.release.plan import Plan
 from domain.release.recall import plan_of
 from domain.release.route import Slot, other
 from domain.release.state import OVER, ReleaseState, insist_legal
+from domain.schema.proof import Proven
 
 _TOLD = {"released": "succeeded", "rolled back": "rolled back", "aborted": "aborted", "stuck": "needs a person"}
 _AGAIN = frozenset({"rolling back", "stuck", "awaiting approval", "rolled back"})
@@ -126,6 +128,22 @@ def the_schema_is_known(episode: Episode) -> Iterator[str]:
         known = life.standing(service, where).fingerprint
         if numbers and known != database.fingerprint():
             yield f"{service} in {where}: the schema after {numbers} is not the one that the journal knows"
+
+
+def nothing_unproven_is_migrated(episode: Episode) -> Iterator[str]:
+    """A migration was walked on a copy there, together with its way back, before it was applied."""
+    proven: set[tuple[str, str, str]] = set()
+    for entry in episode.life.journal.entries(kinds=("done",)):
+        if not isinstance(entry.fact, Done) or entry.fact.verb not in ("prove", "migrate"):
+            continue
+        place = entry.service, entry.environment
+        if entry.fact.verb == "prove":
+            steps = Proven.model_validate(entry.fact.outcome).subject.steps
+            proven |= {(*place, step.partition(" ")[0]) for step in steps}
+            continue
+        for row in Migrated.model_validate(entry.fact.outcome).applied:
+            if (*place, f"{row.number:04d}_{row.name}") not in proven:
+                yield f"{entry.release} applied {row.number:04d}_{row.name} in {entry.environment}, unproven"
 
 
 def effects_happen_once(episode: Episode) -> Iterator[str]:
@@ -279,6 +297,7 @@ INVARIANTS: Mapping[str, Invariant] = {
         nobody_acts_late,
         the_state_is_old_or_new,
         the_schema_is_known,
+        nothing_unproven_is_migrated,
         effects_happen_once,
         notices_come_once,
         traffic_turns_once,

@@ -36,9 +36,18 @@ class Candidate:
         return self.tag.removeprefix("v")
 
     def deserves(self, plan: Plan | None) -> bool:
-        """Tell whether nothing in it keeps it from being released as far as it goes; visitors must see it first."""
-        unseen = plan is not None and not any(stage.judged for stage in plan.stages)
-        return self.nature == "good" or (unseen and self.nature in ("failing", "unvisited"))
+        """Tell whether nothing in it keeps it from being released as far as it goes.
+
+        Visitors must see it first, and its migration may have been applied by a rival that had it, too.
+        """
+        stages = plan.stages if plan else ()
+        unseen = plan is not None and not any(stage.judged for stage in stages)
+        applied = plan is not None and not any(stage.schema_steps for stage in stages)
+        harmless = {"failing": unseen, "unvisited": unseen, "unprovable": applied, "locked out": applied}
+        return self.nature == "good" or harmless.get(self.nature, False)
+
+
+_OF_SCHEMA = ("unmigratable", "unprovable", "locked out")
 
 
 @dataclass
@@ -60,8 +69,9 @@ class Life(World):
         number = len(self.candidates)
         source, files = self.sources[service], {"Dockerfile": "FROM x", "app.py": f"version {number}"}
         if self.has_schema(service):
-            files |= self._migration(service, number, nature == "unmigratable", migrates)
-        elif nature == "unmigratable":
+            files |= self._migration(service, number, nature, migrates or nature in _OF_SCHEMA)
+            files["db/smoke.sql"] = "insert into orders (id) values (7);"
+        elif nature in _OF_SCHEMA:
             nature = "unbuildable"
         candidate = Candidate(service, f"v1.{number}.0", to, nature)
         source.commit(f"feat: number {number}", files, tag=candidate.tag)
@@ -69,20 +79,24 @@ class Life(World):
         self.candidates.append(candidate)
         return candidate
 
-    def _migration(self, service: str, number: int, broken: bool, migrates: bool) -> dict[str, str]:
+    def _migration(self, service: str, number: int, nature: Nature, migrates: bool) -> dict[str, str]:
         known = self.sources[service].files(self.sources[service].resolve("main").sha, "db") if number else {}
-        place = len(known) + 1
-        if (unsound := self._unsound.get(service, "")) and broken:
-            return {unsound: f"{_UP}alter table nowhere add number_{number} int;"}
-        if self._unsound.pop(service, ""):
-            return {unsound: f"{_UP}create table {'orders' if '0001' in unsound else f'mended_{number}'} (id int);"}
-        if not known and not broken:
-            return {"db/0001_orders.up.sql": f"{_UP}create table orders (id int);"}
-        name = f"db/{place:04d}_number_{number}.up.sql"
+        place = sum(name.endswith(".up.sql") for name in known) + 1
+        unsound, broken = self._unsound.get(service, ""), nature in ("unmigratable", "unprovable")
+        name = unsound or f"db/{place:04d}_{f'number_{number}' if known or broken else 'orders'}"
+        table = "orders" if "0001" in name else f"mended_{number}"
+        up, down = f"alter table orders add n{number} int;", f"alter table orders drop column n{number};"
+        if unsound or not known:
+            up, down = f"create table {table} (id int);", f"drop table {table};"
+        if nature == "unmigratable":
+            up = f"alter table nowhere add number_{number} int;"
+        if nature == "unprovable":
+            down = f"create table astray_{number} (id int);"
         if broken:
             self._unsound[service] = name
-            return {name: f"{_UP}alter table nowhere add a int;"}
-        return {name: f"{_UP}alter table orders add n{number} int;"} if migrates else {}
+        elif not self._unsound.pop(service, "") and known and not migrates:
+            return {}
+        return {f"{name}.up.sql": f"{_UP}{up}", f"{name}.down.sql": down}
 
     def release(self, candidate: Candidate, role: Role = "release") -> None:
         """Release a version, as a person would."""

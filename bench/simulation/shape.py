@@ -13,7 +13,10 @@ from domain.policy.people import People, Person
 from domain.release.service import Service
 
 ENVIRONMENTS = ("dev", "production")
-Nature = Literal["good", "failing", "unvisited", "never ready", "silent", "red", "unbuildable", "unmigratable"]
+Nature = Literal[
+    "good", "failing", "unvisited", "never ready", "silent", "red", "unbuildable",
+    "unmigratable", "unprovable", "locked out",
+]  # fmt: skip
 """What becomes of a version when nothing interferes: all but the first must never be released."""
 
 

@@ -93,6 +93,8 @@ def _outcome(verb: str, outcome: dict[str, object]) -> str:  # noqa: PLR0911  # 
             return str(outcome["image"]["id"])[:19]  # type: ignore[index]  # shape of domain.release.outcomes.Built
         case "publish":
             return f"{outcome['repository']}@{str(outcome['digest'])[:19]}"
+        case "prove":
+            return f"the way back was walked on a copy, {outcome['evidence']}"
         case "back_up":
             stored = outcome["stored"]
             return f"restored and compared, {stored['key']}" if isinstance(stored, dict) else "nothing to migrate"

@@ -21,6 +21,7 @@ from domain.facts import (
 from domain.policy.approval import Approval, Gate
 from domain.release.artifact import Artifact
 from domain.release.plan import Plan, Request
+from domain.schema.proof import Proven
 
 
 def plan_of(entries: Iterable[Entry]) -> Plan | None:
@@ -48,6 +49,13 @@ def artifact_of(entries: Iterable[Entry]) -> Artifact | None:
         ),
         None,
     )
+
+
+def proofs_of(entries: Iterable[Entry]) -> list[Proven]:
+    """List the proofs of a way back that hold, in order."""
+    return [
+        Proven.model_validate(e.fact.outcome) for e in entries if isinstance(e.fact, Done) and e.fact.verb == "prove"
+    ]
 
 
 def phase_of(entries: Iterable[Entry]) -> Phase | None:

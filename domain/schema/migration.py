@@ -13,6 +13,8 @@ from domain.schema.header import Phase, read_header, without_allowances
 from domain.value import Value
 
 _FILE = re.compile(r"^(\d{4})_([a-z0-9_]+)\.(up|down)\.sql$")
+SMOKE = "smoke.sql"
+"""The statements of the version itself, beside its migrations."""
 
 
 class Migration(Value):
@@ -99,7 +101,7 @@ def read(files: Mapping[str, str]) -> tuple[Migration, ...]:
     ups: dict[int, tuple[str, str]] = {}
     downs: dict[int, str] = {}
     for file, text in sorted(files.items()):
-        if file == "smoke.sql":
+        if file == SMOKE:
             continue
         if not (found := _FILE.match(file)):
             problems.append(f"{file}: not a migration; name it NNNN_name.up.sql or NNNN_name.down.sql")

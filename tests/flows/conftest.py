@@ -111,7 +111,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     source, router, workload, probe = MemorySource(), MemoryRouter(), MemoryWorkload(), MemoryProbe()
     store, notices = MemoryStore(), MemoryNotices()
     databases = {"dev": MemoryDatabase(), "production": MemoryDatabase()}
-    source.commit("feat: open the shop", {"Dockerfile": "FROM x", "db/0001_orders.up.sql": UP}, tag="v1.0.0")
+    shop = {"Dockerfile": "FROM x", "db/0001_orders.up.sql": UP, "db/smoke.sql": "insert into orders (id) values (7);"}
+    source.commit("feat: open the shop", shop, tag="v1.0.0")
     settings = Settings.model_validate(
         {
             "stack": "memory",

@@ -153,9 +153,18 @@ def test_a_failing_migration_changes_nothing_and_is_named(opened: "World") -> No
     )
     with pytest.raises(Rejected, match="0003_bad"):
         go("v1.2.0")
-    assert opened.phase("v1.2.0") == "rolled back"
-    assert [row.number for row in opened.databases["dev"].applied()] == [1, 2]
-    assert opened.databases["dev"].fingerprint() != before  # 0002 is an expand step and stays
+    assert opened.phase("v1.2.0") == "aborted"  # it failed on the copy already
+    assert [row.number for row in opened.databases["dev"].applied()] == [1]
+    assert opened.databases["dev"].fingerprint() == before
+    assert opened.serving("dev")[0] == "1.0.0"
+
+
+def test_a_migration_that_gets_no_lock_is_taken_back_and_names_who_holds_it(opened: "World") -> None:
+    opened.databases["dev"].holder = "a report, for hours"
+    with pytest.raises(Rejected, match="no lock within"):
+        go("v1.1.0")
+    assert opened.phase("v1.1.0") == "rolled back"
+    assert [row.number for row in opened.databases["dev"].applied()] == [1]
     assert opened.serving("dev")[0] == "1.0.0"
 
 

@@ -1,0 +1,57 @@
+"""A schema moves only when its way back was walked on a copy, and as long as that counts."""
+
+from adapters.connect import Desk
+from domain.errors import Conflict
+from domain.ports import Database
+from domain.release.plan import Plan, Stage
+from domain.release.recall import entered, proofs_of
+from domain.schema import told
+from domain.schema.proof import FRESH, Proven, stale
+from flows.report import artifact_key, put
+from tasks.migrate import inspect
+from tasks.prove import prove, subject_now, way_of
+from tasks.step import Warrant
+
+
+def proven(warrant: Warrant, plan: Plan, stage: Stage, desk: Desk) -> Proven | None:
+    """Have the way back proven, by a proof that still counts or by a new one; None where no schema changes.
+
+    Once the environment is being changed the proof that it began with stands. Raises Rejected with every reason why
+    the way back does not hold, Conflict when the schema drifted.
+    """
+    ports, database = desk.ports, desk.ports.databases.get(stage.environment)
+    if database is None or not stage.schema_steps:
+        return None
+    kinds = ("done", "entered")
+    entries = desk.journal.entries(service=warrant.service, environment=stage.environment, kinds=kinds)
+    known = proofs_of(entries)
+    if entered([e for e in entries if e.release == warrant.release], "deploying", stage.environment):
+        return known[-1] if known else None
+    way = way_of(plan, stage, ports.source)
+    inspect(warrant, database)
+    expires = plan.schema_.proof_expires if plan.schema_ else FRESH
+    if known and stale(known[-1], subject_now(way, database), ports.clock.now(), expires) is None:
+        return known[-1]
+    found = prove(warrant, way, len(known), database, ports.store, ports.clock)
+    words = f"Proof of the way back in {stage.environment}"
+    put(told.markdown(stage.environment, found), artifact_key(f"proof-{stage.environment}", warrant.release), words)
+    return found
+
+
+def proof_shown(warrant: Warrant, stage: Stage, desk: Desk) -> str:
+    """Render the proof that counts for whoever is asked; empty where no schema changes."""
+    done = desk.journal.entries(service=warrant.service, environment=stage.environment, kinds=("done",))
+    proofs = proofs_of(done) if stage.schema_steps else []
+    return f"\n{told.markdown(stage.environment, proofs[-1])}" if proofs else ""
+
+
+def as_proven(warrant: Warrant, proof: Proven | None, database: Database | None) -> str | None:
+    """Return the schema's fingerprint after the steps; raises Conflict when the proof led to another schema."""
+    seen = inspect(warrant, database)
+    if proof and seen and not seen.startswith(proof.after):
+        raise Conflict(
+            f"{warrant.environment}: the schema is not the one that was proven "
+            f"({seen[:12]}, expected {proof.after[:12]})",
+            "something else changed it meanwhile: compare it with the proof in the store",
+        )
+    return seen

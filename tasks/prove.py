@@ -1,0 +1,55 @@
+"""Prove the way back of a schema change on a copy of the database: nothing that counts is touched."""
+
+from tempfile import TemporaryFile
+
+from domain.errors import Rejected
+from domain.ports import Clock, Database, Source, Store
+from domain.release.plan import Plan, Stage
+from domain.schema.migration import SMOKE
+from domain.schema.proof import Proof, Proven, Subject, kept, subject_of
+from domain.schema.proof import prove as judge
+from domain.schema.rehearsal import WayBack
+from tasks.rehearse import rehearse
+from tasks.step import Warrant, note, step
+
+
+@step(Proven, timeout=3600)
+def prove(warrant: Warrant, way: WayBack, number: int, database: Database, store: Store, clock: Clock) -> Proven:
+    """Walk the way there and back on a copy, as the proof of that number; the whole proof goes into the store.
+
+    Raises Rejected with every reason why the way back does not hold.
+    """
+    proof = on_a_copy(database, way, clock.now())
+    key = f"evidence/{warrant.release}/{warrant.environment}/proof-{number + 1}-{proof.hash[:12]}.json"
+    store.put(key, [proof.model_dump_json(indent=1).encode()])
+    if not proof.holds:
+        told = "\n".join(f"- {problem.says}" for problem in proof.problems)
+        raise Rejected(
+            f"{warrant.environment}: the way back of the schema does not hold; nothing was changed\n{told}",
+            f"mend the migration or its down script; all that was seen is in the store under {key}",
+        )
+    return kept(proof, key)
+
+
+def on_a_copy(database: Database, way: WayBack, at: float) -> Proof:
+    """Restore a dump of what is there now beside it, rehearse there, and judge; `at` in seconds since the epoch."""
+    with TemporaryFile() as dump:
+        backup = database.backup(dump)
+        dump.seek(0)
+        with database.clone(dump, backup) as clone:
+            rehearsal = rehearse(clone, way)
+    return judge(way, rehearsal, subject_of(way, backup.fingerprint, backup.server), at)
+
+
+@note
+def way_of(plan: Plan, stage: Stage, source: Source) -> WayBack:
+    """Read what is to be tried: the stage's steps, and the statements of the version there and of the one to come."""
+    folder = plan.schema_.migrations if plan.schema_ else ""
+    old = source.files(stage.previous.commit, folder).get(SMOKE, "") if stage.previous else None
+    return WayBack(steps=stage.schema_steps, old=old, new=source.files(plan.commit.sha, folder).get(SMOKE))
+
+
+@note
+def subject_now(way: WayBack, database: Database) -> Subject:
+    """Say what a proof must be about to count now."""
+    return subject_of(way, database.fingerprint(), database.server())
