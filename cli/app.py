@@ -31,6 +31,7 @@ WORDS: Mapping[str, Word] = {
     "approve": Word("approve", _RELEASE, "Sign your decision on what waits for people"),
     "rollback": Word("rollback", _RELEASE, "Put an environment back to what served before"),
     "reconcile": Word("reconcile", _RELEASE, "Hold the ledger against the world, and bring the world back"),
+    "drill": Word("drill", _RELEASE, "Walk the way back of what serves, on a copy of its database"),
     "status": Word("status", _LOOK, "Show what serves where, what is under way, and who must act"),
     "explain": Word("explain", _LOOK, "Tell what happened to a release, and why"),
     "replay": Word("replay", _LOOK, "Reproduce every verdict of the judge from the looks in the journal, bit for bit"),

@@ -9,7 +9,7 @@ from adapters.connect import open_house
 from cli import options, show
 from cli.find import story_of, waiting
 from domain.environment.drift import says
-from domain.facts import Compared, Entry, Looked
+from domain.facts import Compared, Done, Entry, Failed, Looked
 from domain.release.explain import brief, story
 from domain.release.recall import comparison_of
 from domain.release.state import fold
@@ -65,7 +65,9 @@ def outcome(entries: Sequence[Entry]) -> tuple[str, str]:
     """Say in one sentence where a release is, and which command a person would type next."""
     if comparison_of(entries):
         return _reconciled(entries)
-    [now] = fold(entries).values()
+    if not (known := fold(entries)):
+        return _drilled(entries)
+    [now] = known.values()
     name = f"{now.service} {now.version}".strip()
     where = f" in {now.environment}" if now.environment else ""
     because = f": {now.reason}" if now.reason else ""
@@ -86,6 +88,15 @@ def outcome(entries: Sequence[Entry]) -> tuple[str, str]:
     else:
         said, step = f"is under way: {now.phase}{where}", status
     return f"{name} {said}", step
+
+
+def _drilled(entries: Sequence[Entry]) -> tuple[str, str]:
+    """Say the same of a drill."""
+    place = f"{entries[-1].service} {entries[-1].environment}" if entries else "nothing"
+    walked = [entry.fact for entry in entries if isinstance(entry.fact, Done | Failed) and entry.fact.verb == "drill"]
+    if walked and isinstance(walked[-1], Done):
+        return f"{place}: the way back holds", f"interlock status {entries[-1].service}"
+    return f"{place}: the way back was not walked to its end, or does not hold", f"interlock drill {place}"
 
 
 def _reconciled(entries: Sequence[Entry]) -> tuple[str, str]:

@@ -1,12 +1,12 @@
 """A schema moves only when its way back was walked on a copy, and as long as that counts."""
 
 from adapters.connect import Desk
-from domain.errors import Conflict
+from domain.errors import Conflict, Refused
 from domain.ports import Database
 from domain.release.plan import Plan, Stage
-from domain.release.recall import entered, proofs_of
+from domain.release.recall import entered, plan_of, proofs_of, walks_of
 from domain.schema import told
-from domain.schema.proof import FRESH, Proven, stale
+from domain.schema.proof import FRESH, Proven, overgrown, stale
 from flows.report import artifact_key, put
 from tasks.migrate import inspect
 from tasks.prove import prove, subject_now, way_of
@@ -43,6 +43,25 @@ def proof_shown(warrant: Warrant, stage: Stage, desk: Desk) -> str:
     done = desk.journal.entries(service=warrant.service, environment=stage.environment, kinds=("done",))
     proofs = proofs_of(done) if stage.schema_steps else []
     return f"\n{told.markdown(stage.environment, proofs[-1])}" if proofs else ""
+
+
+def drilled(warrant: Warrant, plan: Plan, stage: Stage, desk: Desk) -> None:
+    """Let nobody go on from a version whose own way back, over a schema, was not walked for long; raises Refused.
+
+    Whoever has been let in stays in: while people are waited for, the environment is held, and no drill gets there.
+    """
+    entries = desk.journal.entries(service=warrant.service, environment=stage.environment, kinds=("done", "entered"))
+    walked = walks_of(entries)
+    inside = [entry for entry in entries if entry.release == warrant.release]
+    if not (stage.previous and plan.schema_ and walked) or inside:
+        return
+    there = plan_of(desk.journal.entries(release=stage.previous.deployment.release, kinds=("planned",)))
+    why = overgrown(walked[-1].at, desk.ports.clock.now(), plan.schema_.drill_expires)
+    if why and there and there.stage(stage.environment).schema_steps:
+        raise Refused(
+            f"the way back of {there.version}, which serves in {stage.environment}, {why}",
+            f"`interlock drill {warrant.service} {stage.environment}` walks it on a copy, as its schedule does",
+        )
 
 
 def as_proven(warrant: Warrant, proof: Proven | None, database: Database | None) -> str | None:

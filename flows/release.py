@@ -14,7 +14,7 @@ from domain.release.route import other
 from flows.chart import charted
 from flows.gate import approve
 from flows.hold import carried, held
-from flows.proof import as_proven, proven
+from flows.proof import as_proven, drilled, proven
 from flows.ramp import ramp
 from flows.report import conclude, show
 from flows.turn import turn
@@ -74,6 +74,7 @@ def roll_out(warrant: Warrant, plan: Plan, environment: str, artifact: Artifact,
     ):
         plan = refresh(inside, plan, environment, desk.service, desk.environments, desk.people, ports)
         stage = plan.stage(environment)
+        drilled(inside, plan, stage, desk)
         proven(inside, plan, stage, desk)  # before anybody is asked
         here = approve(inside, plan, stage, artifact, desk)
         proof = proven(here, plan, stage, desk)  # again: an answer may take longer than a proof counts

@@ -19,8 +19,12 @@ def prove(warrant: Warrant, way: WayBack, number: int, database: Database, store
 
     Raises Rejected with every reason why the way back does not hold.
     """
-    proof = on_a_copy(database, way, clock.now())
-    key = f"evidence/{warrant.release}/{warrant.environment}/proof-{number + 1}-{proof.hash[:12]}.json"
+    return keep(warrant, on_a_copy(database, way, clock.now()), f"proof-{number + 1}", store)
+
+
+def keep(warrant: Warrant, proof: Proof, name: str, store: Store) -> Proven:
+    """Put the whole proof into the store, and return what a release needs of it; raises Rejected when it says no."""
+    key = f"evidence/{warrant.release}/{warrant.environment}/{name}-{proof.hash[:12]}.json"
     store.put(key, [proof.model_dump_json(indent=1).encode()])
     if not proof.holds:
         told = "\n".join(f"- {problem.says}" for problem in proof.problems)
@@ -31,13 +35,16 @@ def prove(warrant: Warrant, way: WayBack, number: int, database: Database, store
     return kept(proof, key)
 
 
-def on_a_copy(database: Database, way: WayBack, at: float) -> Proof:
-    """Restore a dump of what is there now beside it, rehearse there, and judge; `at` in seconds since the epoch."""
+def on_a_copy(database: Database, way: WayBack, at: float, *, applied: bool = False) -> Proof:
+    """Restore a dump of what is there now beside it, rehearse there, and judge.
+
+    `at` in seconds since the epoch; `applied`: the steps are there already, and are taken back first.
+    """
     with TemporaryFile() as dump:
         backup = database.backup(dump)
         dump.seek(0)
         with database.clone(dump, backup) as clone:
-            rehearsal = rehearse(clone, way)
+            rehearsal = rehearse(clone, way, applied=applied)
     return judge(way, rehearsal, subject_of(way, backup.fingerprint, backup.server), at)
 
 

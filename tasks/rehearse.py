@@ -14,14 +14,17 @@ class Halted(Exception):
     """A script failed: whatever would follow shows nothing."""
 
 
-def rehearse(clone: Clone, way: WayBack) -> Rehearsal:
+def rehearse(clone: Clone, way: WayBack, *, applied: bool = False) -> Rehearsal:
     """Go up, let both versions speak, go down; then there and back again with what each version writes meanwhile.
 
-    What goes wrong is part of the record, and nothing is raised for it.
+    `applied`: the steps are there already, and are taken back first. What goes wrong is part of the record, and nothing
+    is raised for it.
     """
     stage = _Stage(clone, way)
     began = time.monotonic()
     with suppress(Halted):
+        if applied:
+            stage.take_back()
         stage.there_and_back()
         stage.back_with_what_the_old_version_wrote()
         stage.back_with_what_was_written()
@@ -43,6 +46,10 @@ class _Stage:
         self.costs: dict[str, Cost] = {}
         self._clone = clone
         self._way = way
+
+    def take_back(self) -> None:
+        """Begin where the steps are applied, as in a drill."""
+        self._run("down", self._way.ways_back)
 
     def there_and_back(self) -> None:
         """Nobody writes meanwhile: what was there before must be there again, to the bit."""

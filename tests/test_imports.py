@@ -66,6 +66,7 @@ LONGER = {  # file: (lines at most, why it is better in one piece)
     "ledger/open.py": (260, "two databases side by side, so that a difference between them is seen"),
     "tasks/approve.py": (90, "a gate is opened, answered and counted by the same rules"),
     "tasks/back_up.py": (80, "a backup, what makes it one, and how it is found again"),
+    "tasks/prove.py": (70, "a proof is made, judged and kept in one go, also for drills and the command line"),
     "tasks/check.py": (100, "two kinds of check with one kind of evidence"),
     "tasks/deploy.py": (75, "ready means two things: it answers, and its log arrives"),
     "tasks/fault.py": (80, "one campaign's hook, whole: what it matches, and how it strikes"),

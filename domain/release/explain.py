@@ -93,7 +93,7 @@ def _outcome(verb: str, outcome: dict[str, object]) -> str:  # noqa: PLR0911  # 
             return str(outcome["image"]["id"])[:19]  # type: ignore[index]  # shape of domain.release.outcomes.Built
         case "publish":
             return f"{outcome['repository']}@{str(outcome['digest'])[:19]}"
-        case "prove":
+        case "prove" | "drill":
             return f"the way back was walked on a copy, {outcome['evidence']}"
         case "back_up":
             stored = outcome["stored"]

@@ -53,9 +53,16 @@ def artifact_of(entries: Iterable[Entry]) -> Artifact | None:
 
 def proofs_of(entries: Iterable[Entry]) -> list[Proven]:
     """List the proofs of a way back that hold, in order."""
-    return [
-        Proven.model_validate(e.fact.outcome) for e in entries if isinstance(e.fact, Done) and e.fact.verb == "prove"
-    ]
+    return _proven(entries, "prove")
+
+
+def walks_of(entries: Iterable[Entry]) -> list[Proven]:
+    """List every time that a way back was walked, before a release or in a drill, in order."""
+    return _proven(entries, "prove", "drill")
+
+
+def _proven(entries: Iterable[Entry], *verbs: str) -> list[Proven]:
+    return [Proven.model_validate(e.fact.outcome) for e in entries if isinstance(e.fact, Done) and e.fact.verb in verbs]
 
 
 def phase_of(entries: Iterable[Entry]) -> Phase | None:

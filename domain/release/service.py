@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from domain.canary.criteria import Criteria
 from domain.release.measure import Measure
 from domain.schema.consumer import Consumer
-from domain.schema.proof import FRESH
+from domain.schema.proof import FRESH, WALKED
 from domain.value import Name, Seconds, Value
 
 
@@ -44,6 +44,7 @@ class SchemaSpec(Value):
     lock_timeout: Seconds = 0.05
     lock_budget: Seconds = Field(default=30.0, description="total time to try for locks before failing clean")
     proof_expires: Seconds = Field(default=FRESH, gt=0, description="how long a proof of the way back counts")
+    drill_expires: Seconds = Field(default=WALKED, gt=0, description="how long a drill of what serves counts")
     consumers: tuple[Consumer, ...] = Field(default=(), description="who reads the tables from outside the service")
 
 

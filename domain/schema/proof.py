@@ -13,6 +13,9 @@ _DAY = 86_400.0
 FRESH = 7 * _DAY
 """Seconds for which a proof counts: data changes, and a way back that depends on it may end."""
 
+WALKED = FRESH + _DAY
+"""Seconds after which a drill is due: it runs every week, and may be late."""
+
 
 class Subject(Value):
     """What a proof is about; another byte anywhere, another subject."""
@@ -91,6 +94,13 @@ def stale(proof: Proof | Proven, subject: Subject, now: float, fresh: float = FR
     if now - proof.at > fresh:
         return f"it is {(now - proof.at) / _DAY:.1f} days old, {fresh / _DAY:g} are allowed"
     return None
+
+
+def overgrown(walked: float, now: float, allowed: float) -> str | None:
+    """Say why the way back of what serves may not lead back any more, None when it was walked lately; in seconds."""
+    if now - walked <= allowed:
+        return None
+    return f"was last walked {(now - walked) / _DAY:.1f} days ago, {allowed / _DAY:g} are allowed"
 
 
 _WORDS = {

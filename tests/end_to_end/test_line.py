@@ -18,7 +18,7 @@ from playwright.sync_api import Page, TimeoutError, sync_playwright
 
 from bench.traffic import Load
 from deployments.embedded import postgres
-from domain.facts import Entered, Judged, NotCounted
+from domain.facts import Entered, Intended, Judged, NotCounted
 from domain.policy.approval import Approval
 from examples.demo import rows_missing
 
@@ -206,10 +206,16 @@ def test_what_a_proof_says_of_a_version_comes_true_or_is_prevented(shop: "Shop")
     assert "the migration fails: 0003_require_order_notes" in refused
 
 
-def test_a_migration_that_fails_half_way_leaves_the_schema_and_names_its_cause(shop: "Shop", visitors: Load) -> None:
+def test_a_migration_that_fails_on_the_copy_is_refused_before_anything_is_touched(shop: "Shop", visitors: Load) -> None:
     before = {name: database.fingerprint() for name, database in shop.desk.ports.databases.items()}
     release, phase = shop.carry("v1.3.0")
-    assert phase in ("rolled back", "aborted")
+    begun = {
+        e.fact.verb
+        for e in shop.house.journal.entries(release=release, kinds=("intended",))
+        if isinstance(e.fact, Intended)
+    }
+    assert phase == "aborted"
+    assert begun == {"build", "check", "publish", "prove"}
     assert {name: database.fingerprint() for name, database in shop.desk.ports.databases.items()} == before
     assert "0003" in shop.interlock("explain", release)
     assert shop.served("production")[0] == "1.1.0"

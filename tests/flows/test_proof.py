@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from adapters.memory.database import MemoryDatabase
-from domain.errors import Conflict, Rejected, ReleaseError
+from domain.errors import Conflict, Invalid, Refused, Rejected, ReleaseError
 from domain.facts import Done
 from domain.release.recall import proofs_of
 from domain.schema.migration import Applied, Migration
 from domain.schema.proof import Proof
+from flows.drill import drill
 from flows.release import release
 
 if TYPE_CHECKING:
@@ -171,3 +172,70 @@ def test_where_no_schema_changes_nothing_is_proven(opened: "World") -> None:
     except ReleaseError as error:
         pytest.fail(error.message)
     assert "prove" not in verbs(opened, "v1.1.0")
+
+
+def test_nothing_is_released_on_top_of_a_way_back_that_nobody_walked_for_long(opened: "World") -> None:
+    commit(opened, up__sql=UP, down__sql=DOWN)
+    go("v1.1.0")
+    opened.source.commit("feat: more", {"app.py": "more"}, tag="v1.2.0")
+    opened.desk.ports.clock.sleep(8 * DAY + 60)
+    with pytest.raises(Refused, match=r"1\.1\.0, which serves in dev, was last walked 8\.0 days ago, 8 are allowed"):
+        go("v1.2.0")
+    assert drill.fn("shop", "dev")[0]["holds"] == "yes"
+    go("v1.2.0")
+    assert opened.serving("dev")[0] == "1.2.0"
+
+
+def test_a_drill_begins_where_the_migration_is_applied_and_touches_nothing(opened: "World") -> None:
+    commit(opened, up__sql=UP, down__sql=DOWN)
+    go("v1.1.0")
+    opened.databases["dev"].execute("insert into orders (id, note) values (1, 'today')")
+    schema, routes = opened.databases["dev"].fingerprint(), opened.router.applied[:]
+    [told] = drill.fn("", "")
+    assert (told["service"], told["environment"], told["holds"]) == ("shop", "dev", "yes")
+    with opened.store.open(told["proof"]) as kept:
+        proof = Proof.model_validate(json.load(kept))
+    assert proof.rehearsal.seen["up"].fingerprint == schema
+    assert proof.rehearsal.seen["old version before"].fingerprint != schema
+    assert (opened.databases["dev"].fingerprint(), opened.router.applied) == (schema, routes)
+    assert opened.desk.leases.holder("shop", "dev") is None
+
+
+def test_a_drill_finds_the_way_back_that_todays_data_bars_and_calls_people(opened: "World") -> None:
+    commit(
+        opened, up__sql=UP, down__sql="create unique index one_of_each on orders (id); drop index one_of_each;" + DOWN
+    )
+    go("v1.1.0")
+    opened.databases["dev"].execute("insert into orders (id) values (1), (1)")
+    with pytest.raises(Rejected, match="shop in dev: dev: the way back of the schema does not hold"):
+        drill.fn("shop", "dev")
+    assert ("ops", "needs a person") in opened.said()
+    assert opened.phase("v1.1.0") == "released"
+    assert opened.desk.leases.holder("shop", "dev") is None
+
+
+def test_where_the_schema_stays_a_drill_lets_the_old_version_speak_on_it(opened: "World") -> None:
+    commit(opened, up__sql=UP)
+    go("v1.1.0")
+    [told] = drill.fn("shop", "dev")
+    with opened.store.open(told["proof"]) as kept:
+        proof = Proof.model_validate(json.load(kept))
+    assert (proof.subject.steps, proof.holds) == ((), True)
+    opened.databases["dev"].execute("alter table orders rename column id to number")
+    with pytest.raises(Rejected, match="the old version's own statement fails"):
+        drill.fn("shop", "dev")
+
+
+def test_a_drill_leaves_an_environment_alone_that_somebody_changes(opened: "World") -> None:
+    commit(opened, up__sql=UP, down__sql=DOWN)
+    go("v1.1.0")
+    opened.desk.leases.take("shop", "dev", "shop-v9-someone/run 1", "releasing", 60.0)
+    [told] = drill.fn("shop", "dev")
+    assert told["holds"] == "not walked"
+    assert "shop-v9-someone" in told["what"]
+
+
+def test_a_first_release_has_nothing_to_drill_and_an_unknown_place_is_refused(opened: "World") -> None:
+    assert drill.fn("shop", "") == []
+    with pytest.raises(Invalid, match="shop has no environment 'mars'"):
+        drill.fn("shop", "mars")
