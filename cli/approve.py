@@ -13,14 +13,14 @@ from adapters.connect import House, open_house
 from adapters.system_clock import SystemClock
 from cli import options, runs, show
 from cli.find import oneself, story_of, waiting, who_may
-from cli.plan_sheet import head, one_stage
+from cli.plan_sheet import head, one_stage, proven
 from cli.sign import sign
 from domain.environment.drift import report_hash
 from domain.errors import Conflict, Invalid, ReleaseError
 from domain.facts import Compared, Entry, Opened
 from domain.policy.approval import Gate, Quorum, Statement, admit, quorum
 from domain.policy.people import Person
-from domain.release.recall import approvals_of, comparison_of, phase_of, plan_of
+from domain.release.recall import approvals_of, comparison_of, phase_of, plan_of, proofs_of
 from tasks.approve import expiry, hand_in
 
 app = typer.Typer(add_completion=False)
@@ -103,8 +103,12 @@ def _show(house: House, entries: Sequence[Entry], gate: Gate, console: Console) 
     plan, compared = plan_of(entries), comparison_of(entries)
     if plan and plan.hash == gate.plan:
         head(plan, console)
-        one_stage(plan, plan.stage(gate.environment), console)
-        patience = plan.stage(gate.environment).profile.approval_expires
+        stage = plan.stage(gate.environment)
+        one_stage(plan, stage, console)
+        done = house.journal.entries(service=gate.service, environment=gate.environment, kinds=("done",))
+        for proof in proofs_of(done)[-1:] if stage.schema_steps else ():
+            proven(proof, console)
+        patience = stage.profile.approval_expires
     elif compared and report_hash(compared.drifts) == gate.plan:
         rows = [drift.row for drift in compared.drifts]
         show.table("differences", tuple(rows[0]), [tuple(row.values()) for row in rows], console=console)

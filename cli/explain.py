@@ -92,7 +92,9 @@ def outcome(entries: Sequence[Entry]) -> tuple[str, str]:
 
 def _drilled(entries: Sequence[Entry]) -> tuple[str, str]:
     """Say the same of a drill."""
-    place = f"{entries[-1].service} {entries[-1].environment}" if entries else "nothing"
+    if not entries:
+        return "nothing serves there in the place of something else: there is no way back to walk", "interlock status"
+    place = f"{entries[-1].service} {entries[-1].environment}"
     walked = [entry.fact for entry in entries if isinstance(entry.fact, Done | Failed) and entry.fact.verb == "drill"]
     if walked and isinstance(walked[-1], Done):
         return f"{place}: the way back holds", f"interlock status {entries[-1].service}"

@@ -9,6 +9,8 @@ from rich.text import Text
 from cli.show import heading, out, plain, say
 from domain.release.diff import Row, rows, target_words, way_back_rows
 from domain.release.plan import Plan, Stage
+from domain.schema.proof import Proven
+from domain.schema.told import TIERS, costs_words
 
 _COLOURS = {"allow": "green", "deny": "bold red"}
 
@@ -43,6 +45,12 @@ def one_stage(plan: Plan, stage: Stage, console: Console = out) -> None:
     _grid((_line(row) for row in rows(plan, stage)), console)
     say("way back", "dim", console)
     _grid(((Text(" "), Text(plane), Text(words)) for plane, words in way_back_rows(stage)), console)
+
+
+def proven(proof: Proven, console: Console = out) -> None:
+    """Print what was seen when the way back of a schema was walked on a copy."""
+    say(f"way back of the schema: walked on a copy in {proof.seconds:.1f} s, {TIERS[proof.tier]}", "green", console)
+    _grid(((Text(" "), Text(label), Text(costs_words(cost))) for label, cost in proof.costs.items()), console)
 
 
 def _line(row: Row) -> tuple[Text, ...]:

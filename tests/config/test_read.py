@@ -44,7 +44,7 @@ def problems(tmp_path: Path, text: str, model: type[Value]) -> list[str]:
         ("runtime: {prot: 80}", "runtime.prot: unknown key; did you mean 'port'?"),
         (
             "schema: {zzz: 1}",
-            "schema.zzz: unknown key; known: consumers, drill_expires, lock_budget, lock_timeout, migrations, proof_expires",
+            "schema.zzz: unknown key; known: consumers, drill_expires, lock_budget, lock_timeout, migrations",
         ),
         ("runtime: {port: many}", "runtime.port: should be a whole number"),
         ("runtime: {port: 70000}", "runtime.port: Input should be less than or equal to 65535"),
