@@ -43,6 +43,7 @@ class Evidence:
     orders: frozenset[str] = frozenset()
     failures: Mapping[str, int] = field(default_factory=dict)
     chain: Sequence[str] = ()
+    verdicts: Sequence[str] = ()
     quiet: str = ""
     unnoticed: bool = True
     engine_died: bool = False
@@ -142,6 +143,11 @@ def traffic_turns_once(evidence: Evidence) -> Iterator[str]:
 def the_chain_holds(evidence: Evidence) -> Iterator[str]:
     """The journal is what was written."""
     yield from evidence.chain
+
+
+def the_judge_can_be_replayed(evidence: Evidence) -> Iterator[str]:
+    """Every verdict comes out the same again from the looks in the journal, bit for bit."""
+    yield from evidence.verdicts
 
 
 def facts_happen_once(evidence: Evidence) -> Iterator[str]:
@@ -250,6 +256,7 @@ INVARIANTS: Mapping[str, Invariant] = {
         effects_happen_once,
         traffic_turns_once,
         the_chain_holds,
+        the_judge_can_be_replayed,
         facts_happen_once,
         old_tokens_write_nothing,
         nothing_is_left_behind,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from functools import partial
 
 import httpx
 
@@ -19,10 +20,13 @@ from bench.chaos.watch import Watch, patiently
 from bench.chaos.world import OVER, ROUTE, Row, World
 from bench.traffic import Event, Load, Report
 from cli import runs
+from domain.canary.replay import replay
 from domain.chain import verify
 from domain.errors import ReleaseError
+from domain.release.recall import plan_of
 from examples.demo import mix
 from ledger.checkpoint import latest
+from tasks.judge import judge_of
 
 RATE = 30.0  # requests per second
 PATIENCE = 240.0  # seconds until everything must have come to rest
@@ -285,10 +289,21 @@ def _look(scene: Scene, fault: Fault, stage: Stage, watch: Watch, report: Report
         orders=frozenset(world.orders(scene)),
         failures=failures(report.events),
         chain=verify(journal.rows(), latest(scene.desk.ports.store)),
+        verdicts=tuple(_other_verdicts(scene)),
         quiet=quiet,
         unnoticed=fault.kind in faults.UNNOTICED,
         engine_died=fault.kind in faults.ENGINE_DIES,
     )
+
+
+def _other_verdicts(scene: Scene) -> Iterator[str]:
+    """Judge the newest releases again from their looks, and tell where a verdict is another one."""
+    journal = scene.house.journal
+    for release in [entry.release for entry in journal.entries(service=SHOP, kinds=("opened",))][-2:]:
+        if plan := plan_of(journal.entries(release=release, kinds=("planned",))):
+            seen = journal.entries(release=release, kinds=("looked", "judged"))
+            told = replay(seen, partial(judge_of, journal, plan, release))
+            yield from (f"{release} at {it.share}: {it.now} instead of {it.recorded}" for it in told if not it.same)
 
 
 def _image(scene: Scene, made: Made) -> str:

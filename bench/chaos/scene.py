@@ -117,10 +117,11 @@ class Scene:
 
     def close(self) -> None:
         """Take everything away, also what nobody knows of: the engine's folder outlives the stack."""
-        with suppress(ReleaseError, OSError):  # an engine that is dead has nothing that runs
-            api = Engine(self.house.settings.engine.host).api
-            for row in api.containers(all=True):
-                api.remove_container(row["Id"], force=True)
+        if house := getattr(self, "house", None):  # a stack that never came up has none
+            with suppress(ReleaseError, OSError):  # an engine that is dead has nothing that runs
+                api = Engine(house.settings.engine.host).api
+                for row in api.containers(all=True):
+                    api.remove_container(row["Id"], force=True)
         self.stack.down(purge=True)
         for disk in self.disks.values():
             disk.unmount()

@@ -134,6 +134,7 @@ PLANTED: dict[str, list[Evidence]] = {
         replace(GOOD, shares=(0, 5000, 0, 5000, 10000)),
         replace(GOOD, shares=(10000, 0, 10000, 0)),
     ],
+    "the judge can be replayed": [replace(GOOD, verdicts=("r2 at 5000: promote instead of hold",))],
     "the chain holds": [replace(GOOD, chain=("row 3 was edited",))],
     "facts happen once": [
         more_rows(row(8, "done", 4, key="k1", verb="deploy")),
