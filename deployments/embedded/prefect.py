@@ -46,6 +46,7 @@ def start(home: Path, database: str, port: int) -> Child:
             "PREFECT_SERVER_API_HOST": "127.0.0.1",
             "PREFECT_SERVER_API_PORT": str(port),  # `--port` alone leaves the pages calling 4200
             "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+            "PREFECT_UI_STATIC_DIRECTORY": str(home / "pages"),  # else in the package, where servers fight over it
             "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         },
     )

@@ -139,6 +139,11 @@ def server(tmp_path_factory: pytest.TempPathFactory, free_port: int) -> Iterator
         process.stop(child)
 
 
+def test_a_server_has_pages_of_its_own_so_that_no_other_one_can_break_them(server: dict[str, str]) -> None:
+    pages = Path(server["PREFECT_HOME"]) / "pages"
+    assert {kind.name for kind in pages.iterdir() if (kind / "index.html").is_file()} == {"v1", "v2"}
+
+
 @pytest.fixture
 def client(server: dict[str, str]) -> Iterator[SyncPrefectClient]:
     with temporary_settings({PREFECT_API_URL: server["PREFECT_API_URL"]}), get_client(sync_client=True) as client:
