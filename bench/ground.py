@@ -25,11 +25,11 @@ from domain.release.service import Placement, Service
 
 SHOP = "shop"
 REQUESTER = "dev"  # one of the people that every stack makes
-SHAPES = {"dev": "dev", "plain": "dev", "cycles": "staging"}
+SHAPES = {"dev": "dev", "plain": "dev", "cycles": "staging", "live": "production"}
 """Environment of the bench → the one of config/environments it is a copy of; each stands alone, after no other."""
 
 _PRODUCTS = {"postgres": 19432, "registry": 19500, "prefect": 19420}
-_ROUTES = {"dev": 19081, "plain": 19082, "cycles": 19083}
+_ROUTES = {"dev": 19081, "plain": 19082, "cycles": 19083, "live": 19084}
 _OURS = ("PREFECT_", "INTERLOCK_")
 
 
