@@ -14,16 +14,21 @@ from adapters.http import HttpProbe
 from adapters.measured import Measured
 from adapters.notice_folder import NoticeFolder
 from adapters.postgres import Postgres
+from adapters.postgres_copyist import PostgresCopyist
 from adapters.registry import OCIRegistry
 from adapters.s3 import S3
 from adapters.secrets import References, install_redaction
 from adapters.system_clock import SystemClock
 from config.catalog import Catalog
 from config.load import catalog, load
+from config.read import read
 from config.settings import AppriseNotices, FolderNotices, FolderStore, S3Store, Settings
+from domain.data.copy import Copy
+from domain.data.policy import Policy
 from domain.environment.profile import Environment
+from domain.errors import Invalid
 from domain.policy.people import People
-from domain.ports import Journal, Leases, Notices, Ports, Post, Store
+from domain.ports import Copyist, Journal, Leases, Notices, Ports, Post, Secrets, Store
 from domain.release import standing
 from domain.release.service import Service
 from ledger.journal import SqlJournal
@@ -107,6 +112,15 @@ def connect(service: str, house: House | None = None) -> Desk:
     return Desk(
         settings, house.catalog, house.secrets, house.journal, house.leases, house.post, service=spec, ports=ports
     )
+
+
+def copyist(wanted: Copy, settings: Settings, secrets: Secrets) -> Copyist:
+    """Get ready to take a declared copy; raises Invalid with every problem of its policy."""
+    problems: list[str] = []
+    policy = read(settings.config / wanted.policy, wanted.policy, Policy, problems)
+    if policy is None:
+        raise Invalid.all(problems, f"copies/{wanted.name}.yaml names this file; docs/data.md shows every key")
+    return PostgresCopyist(wanted, policy, secrets)
 
 
 def store(house: House) -> Store:

@@ -7,17 +7,20 @@ from typing import Annotated
 
 import typer
 
-from adapters import postgres_copy as copies
+from adapters import postgres_copy as taken
 from adapters.postgres_check import fit
+from adapters.postgres_copyist import PostgresCopyist
 from adapters.postgres_end import End
 from adapters.secrets import References, install_redaction, remember
 from cli import options, show
-from config.load import load
+from config.load import catalog, load
 from config.read import read
+from domain.data.copy import Copy
 from domain.data.policy import Policy
 from domain.data.stamp import Stamp
 from domain.data.subset import plan
-from domain.errors import Invalid, Rejected
+from domain.errors import Invalid, Rejected, ReleaseError
+from domain.ports import Copyist
 from domain.value import seconds
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
@@ -55,7 +58,7 @@ def refresh(from_: From, into: Into, policy: PolicyFile, json: options.Json = Fa
     key = _resolved(rules.key)
     source, target = End(_resolved(from_)), End(_resolved(into))
     began = time.monotonic()
-    stamp = copies.refresh(source, target, rules, key, lambda said: show.say(said, "dim", show.err))
+    stamp = taken.refresh(source, target, rules, key, lambda said: show.say(said, "dim", show.err))
     if json:
         show.data(stamp)
     else:
@@ -96,7 +99,7 @@ def scan(from_: From, database: Database, policy: PolicyFile, json: options.Json
     """
     rules = _policy(policy)
     source, target = End(_resolved(from_)), End(_resolved(database))
-    count, found = copies.search(source, target, rules)
+    count, found = taken.search(source, target, rules)
     if json:
         show.data({"searched": count, "found": found})
     if found:
@@ -106,6 +109,40 @@ def scan(from_: From, database: Database, policy: PolicyFile, json: options.Json
         )
     if not json:
         show.say(f"none of {count} private values was found", "green")
+
+
+@app.command(epilog="Example: `interlock data copies`")
+def copies(json: options.Json = False) -> None:
+    """List the copies that config/copies declares, and how old each is.
+
+    The flow `refresh` takes them every night. Exits 1 when one is older than its `fresh`, or not there at all.
+    """
+    settings = load()
+    secrets = References(settings.secrets.folder, settings.secrets.aws)
+    install_redaction()
+    rows = []
+    for _, wanted in sorted(catalog(settings).copies.items()):
+        policy = _policy(settings.config / wanted.policy)
+        rows.append(_row(wanted, PostgresCopyist(wanted, policy, secrets)))
+    if json:
+        show.data([dict(zip(("copy", "taken", "of", "state"), row, strict=True)) for row in rows])
+    else:
+        show.table("Copies", ("copy", "taken", "of", "state"), rows, "none is declared: config/copies/NAME.yaml")
+    if stale := [name for name, *_, state in rows if state != "fresh"]:
+        raise Rejected(f"not fresh: {', '.join(stale)}", "run the deployment `refresh`, or `interlock data refresh`")
+
+
+def _row(wanted: Copy, ready: Copyist) -> tuple[str, str, str, str]:
+    try:
+        stamp = ready.stamp()
+    except ReleaseError as error:
+        return wanted.name, "–", "–", error.message
+    stale = _age(stamp) > wanted.fresh
+    return wanted.name, show.when(stamp.taken_at), stamp.source, "stale" if stale else "fresh"
+
+
+def _age(stamp: Stamp) -> float:
+    return time.time() - timegm(time.strptime(stamp.taken_at, "%Y-%m-%dT%H:%M:%SZ"))
 
 
 @app.command(epilog="Example: `interlock data status --database secret://env/TEST --max-age 2d`")
@@ -119,8 +156,8 @@ def status(
     if limit is not None and not isinstance(limit, float):
         raise Invalid(f"--max-age {max_age}: no duration", "write 12h or 2d")
     target = End(_resolved(database))
-    stamp = copies.status(target)
-    age = time.time() - timegm(time.strptime(stamp.taken_at, "%Y-%m-%dT%H:%M:%SZ"))
+    stamp = taken.status(target)
+    age = _age(stamp)
     if json:
         show.data({**stamp.model_dump(mode="json"), "age_seconds": round(age)})
     else:

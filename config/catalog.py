@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from typing import TypeVar
 
 from config.read import did_you_mean
+from domain.data.copy import Copy
 from domain.environment.profile import Environment
 from domain.errors import Invalid
 from domain.policy.people import People
@@ -22,6 +23,7 @@ class Catalog(Value):
     services: dict[str, Service] = {}
     environments: dict[str, Environment] = {}
     people: People = People()
+    copies: dict[str, Copy] = {}
 
     def service(self, name: str) -> Service:
         """Find a service. Raises Invalid that names the known ones."""
@@ -30,6 +32,10 @@ class Catalog(Value):
     def environment(self, name: str) -> Environment:
         """Find an environment. Raises Invalid that names the known ones."""
         return _find("environment", name, self.environments)
+
+    def copy_of(self, name: str) -> Copy:
+        """Find a copy of a database. Raises Invalid that names the known ones."""
+        return _find("copy", name, self.copies)
 
 
 def contradictions(catalog: Catalog, unread: frozenset[str] = frozenset()) -> Iterator[str]:
@@ -41,6 +47,7 @@ def contradictions(catalog: Catalog, unread: frozenset[str] = frozenset()) -> It
     yield from _services(catalog, unread)
     yield from _ports(catalog.services)
     yield from _people(catalog.people)
+    yield from _copies(catalog)
 
 
 def _find(what: str, name: str, known: Mapping[str, T]) -> T:
@@ -137,6 +144,20 @@ def _ports(services: Mapping[str, Service]) -> Iterator[str]:
                 yield f"services/{name}.yaml: environments.{place}.port: {placement.port} is taken by {owner}"
             else:
                 taken[placement.port] = f"{name} in {place}"
+
+
+def _copies(catalog: Catalog) -> Iterator[str]:
+    """Check that no copy takes the place of a database that releases migrate, or of another copy."""
+    taken = {
+        placement.database: f"{name} in {place} has its data there"
+        for name, service in catalog.services.items()
+        for place, placement in service.environments.items()
+        if placement.database
+    }
+    for name, wanted in sorted(catalog.copies.items()):
+        if owner := taken.get(wanted.into):
+            yield f"copies/{name}.yaml: into: {owner}; a copy needs a database of its own"
+        taken[wanted.into] = f"the copy {name} goes there"
 
 
 def _people(people: People) -> Iterator[str]:

@@ -7,13 +7,14 @@ from typing import TypeVar
 from config.catalog import Catalog, contradictions
 from config.read import read
 from config.settings import HOUSE, Settings
+from domain.data.copy import Copy
 from domain.environment.profile import Environment
 from domain.errors import Invalid
 from domain.policy.people import People, Person
 from domain.release.service import Service
 
 VARIABLE = "INTERLOCK_SETTINGS"
-N = TypeVar("N", Service, Environment)
+N = TypeVar("N", Service, Environment, Copy)
 
 
 def find_settings() -> Path:
@@ -42,6 +43,7 @@ def catalog(settings: Settings) -> Catalog:
         services=_named(folder / "services", Service, problems, unread),
         environments=_named(folder / "environments", Environment, problems, unread),
         people=_people(folder / "people.yaml", settings.people, problems, unread),
+        copies=_named(folder / "copies", Copy, problems, unread) if (folder / "copies").is_dir() else {},
     )
     problems += contradictions(found, frozenset(unread))
     if problems:

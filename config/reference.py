@@ -16,6 +16,7 @@ _TITLES = {
     "service": "Services",
     "environment": "Environments",
     "people": "People",
+    "copy": "Copies",
 }
 
 

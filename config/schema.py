@@ -9,6 +9,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from config.settings import Settings
+from domain.data.copy import Copy
 from domain.environment.profile import Environment
 from domain.policy.people import People
 from domain.release.service import Service
@@ -19,6 +20,7 @@ FILES: dict[str, type[Value]] = {
     "service": Service,
     "environment": Environment,
     "people": People,
+    "copy": Copy,
 }
 """Every kind of file, and the model that it must fit."""
 
@@ -40,7 +42,7 @@ def schema_of(model: type[Value]) -> dict[str, Any]:
 
 
 def json_schema() -> dict[str, dict[str, Any]]:
-    """Give the JSON Schema of every kind of file: settings, service, environment, people."""
+    """Give the JSON Schema of every kind of file: settings, service, environment, people, copy."""
     return {name: {"$schema": _AsWritten.schema_dialect, **schema_of(model)} for name, model in FILES.items()}
 
 

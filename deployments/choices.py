@@ -28,6 +28,7 @@ def offer(deployments: Sequence[RunnerDeployment], known: Catalog) -> tuple[Runn
         "environment": places,
         "requester": people,
         "conductor": people,
+        "name": sorted(known.copies),
     }
     for deployment in deployments:
         form, words = deployment._parameter_openapi_schema, _words(deployment)

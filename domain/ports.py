@@ -11,6 +11,7 @@ from typing import IO, Protocol
 
 from domain.canary.tick import Tick
 from domain.chain import Checkpoint, Row
+from domain.data.stamp import Stamp
 from domain.environment.orphans import Belonging
 from domain.facts import Entry, Fact
 from domain.lease import Lease
@@ -236,6 +237,21 @@ class Database(Keeper, Protocol):
 
     def rows(self) -> Mapping[str, int]:
         """Count the rows of every table."""
+        ...
+
+
+class Copyist(Protocol):
+    """Takes one copy of a database without what is private in it."""
+
+    def refresh(self) -> Stamp:
+        """Put a fresh copy in the place of the last one, which stays until the new one is whole.
+
+        Raises Refused when the policy does not fit, Rejected when a private value would survive.
+        """
+        ...
+
+    def stamp(self) -> Stamp:
+        """Read what the copy says about itself; raises Invalid when it says nothing."""
         ...
 
 

@@ -14,9 +14,11 @@ import yaml
 from adapters import postgres_copy as copies
 from adapters.memory.secrets import MemorySecrets
 from adapters.postgres import Postgres
+from adapters.postgres_copyist import PostgresCopyist
 from config.settings import HOUSE
+from domain.data.copy import Copy
 from domain.data.policy import Policy
-from domain.errors import Refused, Rejected
+from domain.errors import Invalid, Refused, Rejected
 from tests.adapters.copied import KEY, POLICY, Copied, changed, columns
 from tests.adapters.shop import DSN, ORDERS, migrate
 
@@ -34,6 +36,18 @@ def test_what_is_private_is_masked_and_what_joins_still_joins(copied: Copied) ->
     for word in ("mail.real", "Person", "+49", "4111111111"):
         assert word not in dump
     assert copied.execute("select count(*) from customers where slug = lower(name)") == [(40,)]
+
+
+def test_a_declared_copy_looks_its_ends_and_its_key_up_when_it_is_taken(copied: Copied) -> None:
+    into = copied.shop.dsn.replace(copied.shop.name, copied.target.name)
+    declared = {"name": "test", "from": "secret://env/FROM", "into": "secret://env/INTO", "policy": "masking/shop.yaml"}
+    known: dict[str, str] = {}
+    copyist = PostgresCopyist(Copy.model_validate(declared), Policy.model_validate(POLICY), MemorySecrets(known))
+    known |= {"secret://env/FROM": copied.shop.dsn, "secret://env/INTO": into, "secret://env/MASKING_KEY": KEY}
+    with pytest.raises(Invalid):
+        copyist.stamp()
+    stamp = copyist.refresh()
+    assert (copyist.stamp(), stamp.tables["public.customers"]) == (stamp, 40)
 
 
 def test_the_copy_has_the_schema_of_its_source_and_says_what_it_is(copied: Copied) -> None:

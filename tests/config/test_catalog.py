@@ -76,6 +76,30 @@ def test_a_good_folder_loads_whole(given: Given) -> None:
     assert [person.name for person in found.people.people] == ["alice"]
 
 
+COPY = "name: test\nfrom: secret://env/PROD\ninto: secret://env/TEST\npolicy: masking/shop.yaml"
+
+
+def test_copies_are_declared_in_a_folder_that_may_be_missing(given: Given) -> None:
+    assert catalog(given({})).copies == {}
+    found = catalog(given({"copies/test.yaml": COPY})).copy_of("test")
+    assert (found.source, found.into, found.fresh) == ("secret://env/PROD", "secret://env/TEST", 2 * 86_400)
+
+
+def test_a_copy_takes_nobodys_place(given: Given) -> None:
+    places = "{staging: {port: 8081, database: secret://env/TEST}, production: {port: 8080}}"
+    changes = {"services/shop.yaml": shop(environments=places), "copies/test.yaml": COPY}
+    again = {"copies/twin.yaml": COPY.replace("name: test", "name: twin")}
+    assert problems(given(changes | again)) == [
+        "copies/test.yaml: into: shop in staging has its data there; a copy needs a database of its own",
+        "copies/twin.yaml: into: the copy test goes there; a copy needs a database of its own",
+    ]
+
+
+def test_a_copy_of_itself_is_refused(given: Given) -> None:
+    [said] = problems(given({"copies/test.yaml": COPY.replace("/TEST", "/PROD")}))
+    assert "is the same database as `from`" in said
+
+
 @pytest.mark.parametrize(
     ("file", "text", "problem"),
     [

@@ -15,7 +15,7 @@ from domain.value import seconds
 
 def test_there_is_a_closed_schema_for_every_kind_of_file() -> None:
     schemas = json_schema()
-    assert list(schemas) == ["settings", "service", "environment", "people"]
+    assert list(schemas) == ["settings", "service", "environment", "people", "copy"]
     for schema in schemas.values():
         assert schema["additionalProperties"] is False
         assert schema["$schema"].startswith("https://json-schema.org/")
