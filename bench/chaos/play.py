@@ -31,7 +31,7 @@ from tasks.judge import judge_of
 RATE = 30.0  # requests per second
 PATIENCE = 240.0  # seconds until everything must have come to rest
 _REACHED = 90.0  # seconds in which a flow comes by its point
-_AGAIN = 12  # looks at a world that may still be healing: health checks, restarts
+_AGAIN = 33  # looks at a world that may still be healing: restarts; a scratch database lives for two sweeps at most
 _BETWEEN = 4.0  # seconds between them
 
 
