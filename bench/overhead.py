@@ -32,7 +32,7 @@ from flows.release import release
 
 T = TypeVar("T")
 BASE = "v1.4.0"
-STEPS = ("build", "unit", "publish", "back_up", "migrate", "deploy", "smoke", "attach", "shift", "retire")
+STEPS = ("build", "unit", "publish", "prove", "back_up", "migrate", "deploy", "smoke", "attach", "shift", "retire")
 _PATIENCE = 60.0  # seconds for anything that the script waits for
 _ADDRESS = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
 _MIGRATIONS = "db/migrations"
