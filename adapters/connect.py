@@ -17,6 +17,7 @@ from adapters.postgres import Postgres
 from adapters.postgres_copyist import PostgresCopyist
 from adapters.registry import OCIRegistry
 from adapters.s3 import S3
+from adapters.sealed import Sealed
 from adapters.secrets import References, install_redaction
 from adapters.system_clock import SystemClock
 from config.catalog import Catalog
@@ -140,6 +141,11 @@ def _repository(service: Service, settings: Settings) -> str:
 
 
 def _store(settings: Settings, secrets: References) -> Store:
+    plain, seal = _plain_store(settings, secrets), settings.store.seal
+    return Sealed(plain, seal.recipients, seal.identity, secrets) if seal else plain
+
+
+def _plain_store(settings: Settings, secrets: References) -> Store:
     match settings.store:
         case FolderStore(folder=folder):
             return Folder(folder)

@@ -83,11 +83,19 @@ class HAProxyRouter(Value):
     bind: str = Field(default="127.0.0.1", description="the address users connect to")
 
 
+class Seal(Value):
+    """Backups are sealed with age: whoever has a key for one of the recipients can open them, and nobody else."""
+
+    recipients: tuple[str, ...] = Field(min_length=1, description="public keys (age1…); add one that is kept offline")
+    identity: Reference
+
+
 class FolderStore(Value):
     """Evidence and backups in a folder."""
 
     kind: Literal["folder"]
     folder: Location
+    seal: Seal | None = Field(default=None, description="none: backups lie there as they are")
 
 
 class S3Store(Value):
@@ -100,6 +108,7 @@ class S3Store(Value):
     region: str = "us-east-1"
     access_key: Reference
     secret_key: Reference
+    seal: Seal | None = Field(default=None, description="none: backups lie there as they are")
 
 
 class AWS(Value):

@@ -24,6 +24,7 @@ from adapters.s3 import S3
 from deployments.embedded import seaweedfs
 from domain.errors import Conflict, Invalid, Unavailable
 from domain.ports import Store
+from tests.adapters.test_sealed import sealed
 
 KEY, SECRET = "interlock", "test-secret-key"
 PART = 5 * 1024 * 1024  # the least that S3 allows: three parts are then still quick
@@ -60,11 +61,13 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("adapters.s3._PART", PART)
 
 
-@pytest.fixture(params=["memory", "folder", pytest.param("s3", marks=pytest.mark.real)])
+@pytest.fixture(params=["memory", "folder", "sealed", pytest.param("s3", marks=pytest.mark.real)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     match request.param:
         case "memory":
             return MemoryStore()
+        case "sealed":
+            return sealed(Folder(tmp_path / "sealed"), within=("",))
         case "folder":
             return Folder(tmp_path / "not" / "there" / "yet")
         case _:
