@@ -16,7 +16,7 @@ from domain.environment.topology import path_to
 from domain.facts import Entry, NowServing
 from domain.policy.approval import Gate, quorum
 from domain.release import standing, state
-from domain.release.recall import approvals_of
+from domain.release.recall import approvals_of, walks_of
 from domain.release.service import Service
 from domain.value import Value
 
@@ -24,7 +24,10 @@ app = typer.Typer(add_completion=False)
 
 
 class Place(Value):
-    """A service in one environment, by the journal; share in percent of the traffic."""
+    """A service in one environment, by the journal; share in percent of the traffic.
+
+    `walked` is when the way back of its schema was walked on a copy last, before a release or in a drill.
+    """
 
     service: str
     environment: str
@@ -35,6 +38,7 @@ class Place(Value):
     since: str = ""
     release: str = ""
     way: str = ""
+    walked: str = ""
 
 
 class UnderWay(Value):
@@ -81,7 +85,15 @@ def status(
         data = {"serving": places, "under_way": moving, "leases": held, "dead_letters": dead}
         show.data({**data, "world": seen} if ask else data)
         return
-    show.table("serving", ("", "version", "traffic", "since", "by", "digest"), map(_place_row, places), "no services")
+    show.table(
+        "serving",
+        ("", "version", "traffic", "since", "by", "digest"),
+        map(_place_row, places),
+        "no services",
+    )
+    for old in [it for it in places if _overgrown(it, house)]:
+        said = f"the way back of {old.service} in {old.environment} was walked last {show.when(old.walked)}"
+        show.say(f"{said}: `interlock drill {old.service} {old.environment}`", "yellow")
     show.say("under way" if moving else "under way: nothing", "bold" if moving else "dim")
     for it in moving:
         _show_moving(it)
@@ -115,6 +127,7 @@ def place(house: House, service: str, environment: str) -> Place:
             "since": last.at,
             "release": deployment.release,
             "way": stands.serving.way,
+            "walked": next((it.at for it in reversed(entries) if walks_of([it])), ""),
         }
     )
 
@@ -192,6 +205,14 @@ def _place_row(it: Place) -> tuple[str, ...]:
     share = f"{it.slot} {it.share:g} %" if it.share is not None else it.slot
     by = f"rollback to {it.release}" if it.way == "rollback" else it.release
     return where, it.version, share, show.when(it.since), by, it.digest[7:19]
+
+
+def _overgrown(it: Place, house: House) -> bool:
+    """Tell whether nothing can be released on top of it, before its way back is walked again."""
+    schema = house.catalog.service(it.service).schema_
+    if not (it.walked and schema):
+        return False
+    return (datetime.now(UTC) - datetime.fromisoformat(it.walked)).total_seconds() > schema.drill_expires
 
 
 def _show_moving(it: UnderWay) -> None:

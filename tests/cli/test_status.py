@@ -11,6 +11,7 @@ from adapters.memory.workload import MemoryWorkload
 from cli import world
 from domain.release import standing
 from domain.release.route import Route
+from tests.cli.test_drill import PROVEN
 
 if TYPE_CHECKING:
     from conftest import Scene
@@ -38,6 +39,20 @@ def test_it_tells_what_serves_since_when_and_by_which_release(scene: "Scene", ru
     [line] = [line for line in words.splitlines() if line.startswith("shop · production")]
     assert f"rollback to {first}" in line
     assert " 1.0.0 " in line
+
+
+def test_it_tells_when_the_way_back_of_a_schema_was_walked_last(scene: "Scene", run: Run) -> None:
+    release = scene.carry("v1.0.0")
+    assert json.loads(run("status", "--json").stdout)["serving"][2]["walked"] == ""
+    scene.done("prove", PROVEN, release, "production")
+    scene.done("drill", PROVEN, "shop-production-drill-1", "production")
+    seen = json.loads(run("status", "--json").stdout)["serving"]
+    last = scene.house.journal.entries(release="shop-production-drill-1")[-1].at
+    assert [it["walked"] for it in seen] == ["", "", last]
+    assert "interlock drill" not in run("status").stdout
+    shop = "services/shop.yaml"
+    scene.edit(shop, lambda told: told.update(schema={"drill_expires": 0.001}))
+    assert "way back of shop in production was walked last 20" in run("status").stdout.replace("\n", " ")
 
 
 def test_a_release_under_way_names_who_must_act(scene: "Scene", run: Run) -> None:
