@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO
 
 from adapters import postgres_backup as archive
+from adapters import postgres_capture as capture
 from adapters import postgres_catalog as catalog
 from adapters import postgres_digest as content
 from adapters import postgres_fence as fence
@@ -123,7 +124,7 @@ class Postgres:
         """
         with self._link(archive.PATIENCE) as link, catalog.snapshot(link), ThreadPoolExecutor(1) as beside:
             program = archive.program("pg_dump", link.info.server_version // 10_000, self._binaries)
-            [[snapshot]] = link.execute("select pg_export_snapshot()").fetchall()
+            [[snapshot, shown]] = link.execute("select pg_export_snapshot(), pg_current_snapshot()::text").fetchall()
             sequences = content.positions(link)  # before the dump, which may find them further on, and never less far
             measured = beside.submit(lambda: (catalog.fingerprint(link), content.digests(link)))
             try:
@@ -137,7 +138,7 @@ class Postgres:
                 raise
             fingerprint, tables = measured.result()
             made = {"format": archive.FORMAT, "server": catalog.server(link), "fingerprint": fingerprint}
-        return Backup(**made, tables=tables, sequences=sequences)
+        return Backup(**made, tables=tables, sequences=sequences, snapshot=shown)
 
     def verify(self, stored: IO[bytes], backup: Backup) -> None:
         """Restore a stored dump into a scratch database on the same server; compare schema and every table's digest.
@@ -180,6 +181,7 @@ class Postgres:
         ):
             program = archive.program("pg_restore", link.info.server_version // 10_000, self._binaries)
             archive.restore(program, archive.environment(self._dsn(), PGDATABASE=name), stored)
+            capture.remove(copy)
             yield copy
 
     def belongings(self) -> tuple[Belonging, ...]:

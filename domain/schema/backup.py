@@ -21,6 +21,7 @@ class Backup(Value):
     fingerprint: str
     tables: dict[str, TableDigest]
     sequences: dict[str, int] = Field(default={}, description="how far each had come at least; 0: it had not begun")
+    snapshot: str = Field(default="", description="which transactions it holds, a pg_snapshot; empty: not noted down")
 
 
 class StoredBackup(Value):
