@@ -36,7 +36,8 @@ select a.tbl, a.key, pg_visible_in_snapshot(a.xid, coalesce(%(since)s::pg_snapsh
   ) and exists (select from pg_trigger g where g.tgrelid = r.id and g.tgname = 'interlock_emptied'
     and g.tgenabled in ('O', 'A')),
   %(since)s::pg_snapshot is not null and exists (select from interlock_capture.dirty d
-    where d.tbl = a.tbl and d.pk is null and not pg_visible_in_snapshot(d.xid, %(since)s::pg_snapshot))
+    where d.tbl = a.tbl and d.pk is null and d.xid >= pg_snapshot_xmin(%(since)s::pg_snapshot)
+      and not pg_visible_in_snapshot(d.xid, %(since)s::pg_snapshot))
 from interlock_capture.armed a left join relation r on r.nspname || '.' || r.relname = a.tbl
   and r.relkind in ('r', 'p') and not r.relispartition order by a.tbl
 """
@@ -126,12 +127,12 @@ def state(link: Link, since: str = "") -> Capture:
             )
             for name, key, in_time, whole, emptied in rows
         }
-        [[marks, size]] = link.execute(
-            "select count(*), pg_total_relation_size('interlock_capture.dirty') from interlock_capture.dirty"
-        ).fetchall()
+        [[size]] = link.execute("select pg_total_relation_size('interlock_capture.dirty')").fetchall()
+        everything = [(0,)] if since else link.execute("select count(*) from interlock_capture.dirty").fetchall()
         frozen = link.execute("select by from interlock_capture.frozen").fetchone()
     unwatched = tuple(name for name in tables if name not in found)
-    return Capture(tables=found, unwatched=unwatched, marks=marks, size=size, frozen=frozen[0] if frozen else "")
+    marks, by = everything[0][0], frozen[0] if frozen else ""
+    return Capture(tables=found, unwatched=unwatched, marks=marks, size=size, frozen=by)
 
 
 def _changed(link: Link, name: str, table: Keyed | None, key: tuple[str, ...], since: str) -> int:

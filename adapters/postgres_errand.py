@@ -5,8 +5,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import psycopg
+
 from adapters import postgres_fence as fence
+from adapters.postgres_script import Statement
 from adapters.postgres_turn import Turn
+from domain.errors import Rejected
 from domain.schema.migration import Migration
 
 READERS = ("AccessShareLock", "RowShareLock")
@@ -32,6 +36,10 @@ class Errand(Turn):
     def targets(self) -> list[int]:
         """The tables that were named."""
         return self.tables
+
+    def failed(self, error: psycopg.Error, statement: Statement, then: str) -> Rejected:
+        """Say what went wrong; it is no migration that must be mended."""
+        return Rejected(super().failed(error, statement, then).message, "see the message, then try again")
 
     @contextmanager
     def alone(self) -> Iterator[None]:

@@ -1,6 +1,7 @@
 """Tables by their primary keys: what the keys are made of, and which rows a capture has marked."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import LiteralString, NamedTuple
 
 from psycopg import sql
@@ -84,6 +85,11 @@ def keyed(link: Link) -> dict[str, Keyed]:
             more = (Column(*column),) if column[0] is not None else ()
             found[str(table)] = known._replace(key=(*known.key, *more))
     return found
+
+
+def layouts(tables: Mapping[str, Keyed]) -> dict[str, Layout]:
+    """Give what decisions are made from."""
+    return {name: table.layout for name, table in tables.items()}
 
 
 def marked(table: Keyed, since: str) -> sql.Composed:

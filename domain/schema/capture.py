@@ -29,7 +29,7 @@ class Capture(Value):
 
     tables: dict[str, Watch] = {}
     unwatched: tuple[str, ...] = ()
-    marks: int = 0
+    marks: int = Field(default=0, description="noted down in all; not counted when a snapshot is asked about")
     size: int = Field(default=0, description="bytes on the disk")
     frozen: str = Field(default="", description="the database that took its place; empty: it may be written to")
 
