@@ -58,8 +58,7 @@ def arm(link: Link, manners: Manners) -> Capture:
     tables = keyed(link)
     if problems := uncapturable({name: table.layout for name, table in tables.items()}):
         raise Refused("\n".join(problems), "give each a primary key; nothing was changed")
-    with link.transaction():
-        link.execute(_SCHEMA)
+    prepare(link)
     known, new = state(link), list[str]()
     try:
         for name, table in tables.items():
@@ -89,6 +88,12 @@ def disarm(link: Link, manners: Manners, only: list[str] | None = None, *, entir
             _run(link, f"end of the capture of {name}", script, parts, manners, ())
     if entirely:
         remove(link)
+
+
+def prepare(link: Link) -> None:
+    """Have the schema in which everything is kept; nothing is watched for it."""
+    with link.transaction():
+        link.execute(_SCHEMA)
 
 
 def remove(link: Link) -> None:

@@ -64,6 +64,7 @@ def freeze(link: Link, manners: Manners, longest: float, during: Callable[[], No
 
 def keep_frozen(link: Link, successor: str) -> None:
     """Refuse every write from the end of the transaction on, in the name of the database that took this one's place."""
+    capture.prepare(link)
     said = sql.Literal(f"nothing may be written here any more: {successor} has taken this database's place")
     hint = sql.Literal("connect to that one; `interlock schema capture --thaw` lets this one be written to again")
     body = sql.SQL(_BODY).format(here=here(link), said=said, hint=hint).as_string(link)

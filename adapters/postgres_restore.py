@@ -127,9 +127,7 @@ class _Run:
         self.writer.execute("select set_config('statement_timeout', %s, false)", (f"{self.terms.freeze:.0f}s",))
         self.replay.follow(shut, compare=compare)
         content.rewind(self.writer, content.positions(shut))
-        if not fence.exists(self.writer):
-            self.writer.execute(fence.TABLE)
-        fence.insist(self.writer, fence.newest(shut), str(self.copy))
+        fence.carry(shut, self.writer)
         self._do(self.progress.mended)
         let_in(self.writer, self.living, self.copy.name)
         self.writer.execute("select set_config('statement_timeout', %s, false)", (f"{archive.PATIENCE:.0f}s",))

@@ -35,8 +35,10 @@ where d.datname = %s and x.grantee <> d.datdba
 _ALONE: LiteralString = "select pg_try_advisory_lock(hashtextextended('interlock restore ' || %s, 0))"
 
 
-def restored(reader: Link, living: End, copy: End, stored: IO[bytes], backup: Backup, say: Say) -> Progress:
-    """Have a restored database: as far as an earlier run brought it, or freshly restored.
+def restored(
+    reader: Link, living: End, copy: End, stored: IO[bytes], backup: Backup, say: Say, *, afresh: bool = False
+) -> Progress:
+    """Have a restored database: as far as an earlier run brought it (unless `afresh`), or newly restored.
 
     Raises Refused when the name is taken by anything else, Rejected when the dump is not what was backed up.
     """
@@ -45,7 +47,7 @@ def restored(reader: Link, living: End, copy: End, stored: IO[bytes], backup: Ba
         raise Refused(f"{copy} was restored from another backup", f"name another one, or drop it: {known.source}")
     if known and known.state == "complete":
         raise Refused(f"{copy} is restored and complete", "use it, name another one, or drop it")
-    if known and known.state == "replaying":
+    if known and known.state == "replaying" and not afresh:
         say(f"going on after {known.snapshot}")
         return known
     fresh = Progress(state="restoring", source=str(living), backup=backup.snapshot, snapshot=backup.snapshot)

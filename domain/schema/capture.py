@@ -61,6 +61,14 @@ def obstacles(old: Mapping[str, Layout], living: Mapping[str, Layout], capture: 
     return tuple(found)
 
 
+def lost(old: Mapping[str, Layout], capture: Capture) -> int | None:
+    """Count the rows that a bare restore would lose, written or deleted since; None when nobody can tell."""
+    watches = [capture.tables.get(name) for name in old]
+    if any(watch is None or not watch.whole or not watch.in_time or watch.truncated for watch in watches):
+        return None
+    return sum(watch.changed for watch in watches if watch)
+
+
 def replayed(old: Layout, living: Layout) -> tuple[str, ...]:
     """Name the columns that both have and that are written, in the order of the old schema."""
     return tuple(name for name, kind in old.columns.items() if living.columns.get(name) == kind)

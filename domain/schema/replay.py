@@ -44,3 +44,12 @@ class Replayed(Value):
     def keys(self) -> int:
         """Count the keys that were replayed, those twice that were written again between two passes."""
         return sum(one.keys for one in self.passes)
+
+
+class Bare(Value):
+    """A restored database that lacks what was written since its backup."""
+
+    database: str
+    lost: int | None = Field(description="rows; None: nobody knows")
+    freeze_ms: int
+    frozen: bool

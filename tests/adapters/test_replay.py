@@ -107,7 +107,9 @@ class TestTransactionsUnderWay:
             writer.execute("begin")
             writer.execute("insert into customers (email) values ('in flight')")
             writer.execute('update "Orders" set cents = -1 where "Id" = 5')
+            place.shop.execute("insert into tree values (1000)")  # began later, and is in the backup
             place.back_up()
+            assert place.backup.snapshot.rpartition(":")[2]
             writer.execute("commit")
         assert place.restore().keys == 2
         place.insist_same()
