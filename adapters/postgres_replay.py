@@ -28,6 +28,10 @@ _SETTINGS: LiteralString = """
 set search_path = ''; set row_security = off; set timezone = 'UTC'; set datestyle = 'ISO';
 set intervalstyle = 'postgres'; set bytea_output = 'hex'; set extra_float_digits = 1
 """
+# Nothing marks what is written to them: they are as the backup has them, or the replay fails.
+_LARGE: LiteralString = """
+select count(*), coalesce(sum(hash_record_extended(row(oid, lo_get(oid)), 0)), 0)::text from pg_largeobject_metadata
+"""
 
 
 @dataclass
@@ -124,6 +128,7 @@ class Replay:
                 if (there := content.digest(reader, now.table, columns))
                 != (here := content.digest(self.writer, old.table, columns))
             ]
+            wrong += ["large objects differ"] if _large(reader) != _large(self.writer) else []
         if wrong:
             raise Rejected("something was written that the capture did not see\n" + "\n".join(wrong))
 
@@ -152,6 +157,11 @@ class Replay:
             named = f" ({error.diag.constraint_name})" if error.diag.constraint_name else ""
             said = f"a pass failed: {where}{primary(error)}{named}"
             raise Rejected(said, "the living database is as it was; the restored one is unfinished") from error
+
+
+def _large(link: Link) -> tuple[int, str]:
+    [[count, total]] = link.execute(_LARGE).fetchall()
+    return count, total
 
 
 def insist_replayable(old: Mapping[str, Layout], living: Mapping[str, Layout], seen: Capture) -> None:

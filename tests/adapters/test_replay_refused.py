@@ -32,7 +32,8 @@ def living(shop: Shop) -> Iterator[Shop]:
     migrate(shop.database, step(1, SCHEMA))
     yield shop
     with psycopg.connect(shop.superuser, autocommit=True) as link:
-        link.execute(f'drop database if exists "{shop.name}_new" with (force)'.encode())
+        for name in ("new", "b_new"):
+            link.execute(f'drop database if exists "{shop.name}_{name}" with (force)'.encode())
 
 
 @pytest.fixture
@@ -117,6 +118,15 @@ def test_a_write_that_went_past_the_capture_is_found(living: Shop, link: Any) ->
     with pytest.raises(Rejected, match=r"public\.log: .* and line differs"):
         taken.restore()
     living.execute("insert into log values (2, 'y')")
+
+
+def test_a_large_object_that_was_written_to_is_found(living: Shop, link: Any) -> None:
+    living.execute("select lo_from_bytea(4711, 'one')")
+    taken = Taken(living)
+    assert taken.restore().lost == 0
+    living.execute("select lo_put(4711, 0, 'two')")
+    with pytest.raises(Rejected, match="large objects differ"):
+        taken.restore(name=f"{living.name}_b_new")
 
 
 def test_somebody_elses_database_is_left_alone(living: Shop, link: Any, server: str) -> None:
