@@ -41,6 +41,7 @@ select a.tbl, a.key, pg_visible_in_snapshot(a.xid, coalesce(%(since)s::pg_snapsh
 from interlock_capture.armed a left join relation r on r.nspname || '.' || r.relname = a.tbl
   and r.relkind in ('r', 'p') and not r.relispartition order by a.tbl
 """
+_REMOVE: LiteralString = "drop schema if exists interlock_capture cascade"
 # A table that was renamed keeps its OID, and is noted down by the name that it had.
 _GONE: LiteralString = """
 select a.tbl || '.' || k from interlock_capture.armed a cross join unnest(a.key) k
@@ -87,7 +88,8 @@ def disarm(link: Link, manners: Manners, only: list[str] | None = None, *, entir
             script = sql.Composed([*_dropping(table, parts), forget])
             _run(link, f"end of the capture of {name}", script, parts, manners, ())
     if entirely:
-        remove(link)
+        [[dirty]] = link.execute("select 'interlock_capture.dirty'::regclass::oid").fetchall()
+        _run(link, "end of the capture", sql.Composed([sql.SQL(_REMOVE)]), {"dirty": dirty}, manners, ())
 
 
 def prepare(link: Link) -> None:
@@ -98,7 +100,7 @@ def prepare(link: Link) -> None:
 
 def remove(link: Link) -> None:
     """Take a capture out of a database that nobody uses, at once."""
-    link.execute("drop schema if exists interlock_capture cascade")
+    link.execute(_REMOVE)
 
 
 def exists(link: Link) -> bool:

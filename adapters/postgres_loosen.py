@@ -29,11 +29,12 @@ join pg_class t on t.oid = k.confrelid join pg_namespace s on s.oid = t.relnames
 where k.contype = 'f' and k.conparentid = 0 and coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
 order by 1, 2
 """
+# Whatever is said of a partitioned table's trigger is said of its partitions' as well, so that theirs come last.
 _TRIGGERS: LiteralString = """
 select format('%I.%I', r.nspname, r.relname), quote_ident(g.tgname), case g.tgenabled when 'A' then 'enable always'
-  when 'R' then 'enable replica' else 'enable' end
+  when 'R' then 'enable replica' when 'O' then 'enable' else 'disable' end
 from pg_trigger g join relation r on r.id = g.tgrelid
-where not g.tgisinternal and g.tgenabled <> 'D' order by g.tgparentid <> 0, 1, 2
+where not g.tgisinternal order by g.tgparentid <> 0, 1, 2
 """
 Statements = tuple[str, ...]
 

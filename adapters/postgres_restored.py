@@ -59,7 +59,7 @@ def _fresh(reader: Link, copy: End, stored: IO[bytes], backup: Backup, fresh: Pr
     say("restoring")
     if backup.format != archive.FORMAT:
         raise Invalid(f"the backup is {backup.format!r}, not {archive.FORMAT!r}", "take a new one")
-    reader.execute(sql.SQL("drop database if exists {}").format(sql.Identifier(copy.name)))
+    scratch.take_away(reader, copy.name)  # what an earlier run left; its pg_restore may not have noticed yet
     scratch.create(reader, copy.name)
     reader.execute(sql.SQL("revoke all on database {} from public").format(sql.Identifier(copy.name)))
     note(reader, copy.name, fresh)

@@ -33,11 +33,11 @@ def scratch(link: Link) -> Iterator[str]:
     try:
         yield name
     finally:
-        _take_away(link, name)
+        take_away(link, name)
 
 
-def _take_away(link: Link, name: str) -> None:
-    """Drop a scratch database, by force if it must be; one that autovacuum keeps is left to the sweep.
+def take_away(link: Link, name: str) -> None:
+    """Drop a database of ours, by force if it must be; one that autovacuum keeps stays, for the sweep.
 
     Without force PostgreSQL waits five seconds for those who are connected and sends autovacuum away; with it, it must
     be allowed to end their sessions, which only a superuser is where autovacuum is among them.

@@ -27,17 +27,21 @@ create table customers (id bigint generated always as identity primary key, emai
 create table "Orders" ("Id" serial primary key, customer bigint not null references customers, cents int,
   at timestamptz);
 create table lines ("order" int references "Orders" on delete cascade, line int, sku text, primary key ("order", line));
-create table events (id uuid default gen_random_uuid(), day int, body jsonb, primary key (id, day))
-  partition by list (day);
+create table events (id uuid default gen_random_uuid(), day int, body jsonb, seen int default 0,
+  customer bigint references customers on delete set null, primary key (id, day)) partition by list (day);
 create table events_1 partition of events for values in (1);
 create table events_2 partition of events for values in (2);
 create table tree (id int primary key, parent int references tree on delete set null deferrable initially deferred);
 create function loud() returns trigger language plpgsql as $$ begin new.at := clock_timestamp(); return new; end $$;
+create function seen() returns trigger language plpgsql as $$ begin new.seen := new.seen + 1; return new; end $$;
+create trigger seen before insert or update on events for each row execute function seen();
+alter table events_2 disable trigger seen;
 create trigger loud before insert or update on "Orders" for each row execute function loud();
 insert into customers (email, mood) select 'c' || i || '@x', 'good' from generate_series(1, 200) i;
 insert into "Orders" (customer, cents) select 1 + i % 200, i from generate_series(1, 1000) i;
 insert into lines select 1 + i % 1000, i / 1000, 'sku' || i from generate_series(0, 1999) i;
-insert into events (day, body) select 1 + i % 2, jsonb_build_object('i', i) from generate_series(1, 500) i;
+insert into events (day, body, customer) select 1 + i % 2, jsonb_build_object('i', i), 1 + i % 200
+  from generate_series(1, 500) i;
 insert into tree select i, nullif(i / 2, 0) from generate_series(1, 100) i;
 """
 TABLES = ('"Orders"', "customers", "events", "lines", "tree")
@@ -112,6 +116,7 @@ def random_change(dice: random.Random) -> str:
             f'update "Orders" set cents = cents + 1 where "Id" = {n}',
             f'delete from "Orders" where "Id" = {n}',
             f'update "Orders" set "Id" = "Id" + 100000 where "Id" = {n}',
+            f'delete from customers where id = {n} and not exists (select from "Orders" where customer = {n})',
             f"update customers set email = 'swapped' || random() where id = {n}",
             f'insert into lines select "Id", 7, \'late\' from "Orders" where "Id" = {n} on conflict do nothing',
             f"insert into events (day, body) values ({day}, '{{}}')",

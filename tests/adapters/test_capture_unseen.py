@@ -10,6 +10,9 @@ from adapters.postgres_backup import environment, program, restore
 from adapters.postgres_catalog import Link
 from adapters.postgres_errand import Manners
 from domain.errors import Rejected
+from domain.schema.rehearsal import WayBack
+from tasks.prove import on_a_copy
+from tests.adapters.copied import Copied
 from tests.adapters.shop import ORDERS, Shop, migrate, step
 
 pytestmark = pytest.mark.real
@@ -100,3 +103,23 @@ def test_no_migration_takes_the_key_from_under_it_and_so_fails_every_write(link:
     migrate(shop.database, step(2, "alter table orders rename to sales"))
     shop.execute("insert into sales values (1, 'a')")
     assert marks(shop) == [("public.orders", {"id": 1})]
+
+
+def test_a_way_back_is_proven_under_it_as_without_it(link: Link, shop: Shop) -> None:
+    shop.execute("insert into orders values (1, 'a')")
+    steps = (step(2, "alter table orders add colour text", down="alter table orders drop colour"),)
+    way = WayBack(steps=steps, old="insert into orders values (9, 'old'); select id from orders", new=None)
+    before = on_a_copy(shop.database, way, 0.0)
+    capture.arm(link, QUICK)
+    armed = on_a_copy(shop.database, way, 0.0)
+    assert (armed.holds, armed.subject, armed.tier) == (True, before.subject, before.tier)
+    assert armed.rehearsal.seen == before.rehearsal.seen
+    assert capture.state(link).marks == 0
+
+
+def test_a_masked_copy_has_nothing_of_it(copied: Copied) -> None:
+    with copied.shop.session("capture") as link:
+        capture.arm(link, QUICK)
+    copied.refresh()
+    assert copied.execute("select to_regnamespace('interlock_capture')") == [(None,)]
+    assert copied.execute("select count(*) from pg_trigger where not tgisinternal") == [(0,)]

@@ -156,6 +156,23 @@ class TestKilled:
         assert place.restore().lost == 0
         place.insist_same()
 
+    def test_killed_under_the_freeze_it_lets_go_at_once(self, place: Restoring) -> None:
+        place.back_up()
+        place.shop.execute('delete from "Orders" where "Id" % 3 = 0')
+
+        def switch(copy: End) -> None:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        child = get_context("fork").Process(target=lambda: place.restore(switch=switch, keep_frozen=True))
+        child.start()
+        child.join(60)
+        with place.shop.session(lock_timeout="5s") as writer:
+            writer.execute("insert into customers (email) values ('after the kill')")
+        before = place.backup.fingerprint
+        assert place.restore().lost == 0
+        place.insist_same()
+        assert place.copy.database.fingerprint() == before
+
     def test_a_pass_that_fails_has_not_been(self, place: Restoring) -> None:
         place.back_up()
         place.shop.execute("insert into customers (email) values ('first')")
