@@ -64,8 +64,8 @@ class Restoring:
 
     def restore(self, **more: Any) -> Replayed:
         self.dump.seek(0)
-        keep = more.pop("keep_frozen", False)
-        return restore(self.living, self.name, self.dump, self.backup, Terms(QUICK, keep_frozen=keep), **more)
+        terms = Terms(QUICK, more.pop("freeze", 10.0), keep_frozen=more.pop("keep_frozen", False))
+        return restore(self.living, self.name, self.dump, self.backup, terms, **more)
 
     @property
     def copy(self) -> Shop:

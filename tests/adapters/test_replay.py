@@ -10,7 +10,8 @@ import psycopg
 import pytest
 
 from adapters.postgres_end import End
-from domain.errors import Refused, Rejected
+from adapters.postgres_restored import progress_of
+from domain.errors import Refused, Rejected, Unavailable
 from tests.adapters.replaying import Restoring, writing
 from tests.adapters.shop import Shop, migrate, step
 
@@ -87,6 +88,18 @@ class TestAfterwards:
 
         place.restore(switch=switch)
         assert seen == [[(200,)]]
+
+    def test_a_switch_that_takes_too_long_fails_and_the_freeze_is_over(self, place: Restoring) -> None:
+        place.back_up()
+
+        def switch(copy: End) -> None:
+            with place.shop.session(lock_timeout="20s") as writer:
+                writer.execute("insert into customers (email) values ('as soon as it is let')")
+
+        with pytest.raises(Unavailable, match="broke off"):
+            place.restore(switch=switch, freeze=1.0)
+        assert place.restore().keys == 1
+        place.insist_same()
 
     def test_a_switch_that_fails_leaves_the_living_database_open(self, place: Restoring) -> None:
         place.back_up()
@@ -185,4 +198,8 @@ class TestKilled:
         with pytest.raises(Refused, match=r"customers\.mood was public\.mood and is text"):
             place.restore(say=say)
         assert place.copy.execute("select count(*) from customers") == [(201,)]
+        with place.shop.session() as link:
+            progress = progress_of(link, place.name)
+        assert progress
+        assert progress.state == "replaying"
         place.shop.execute("insert into customers (email) values ('still open')")

@@ -111,10 +111,18 @@ def test_what_a_migration_took_from_a_quiet_table_is_brought_back(living: Shop, 
         assert copy.execute("select id from log order by 1").fetchall() == [(1,), (2,)]
 
 
-def test_a_write_that_went_past_the_capture_is_found(living: Shop, link: Any) -> None:
+@pytest.mark.parametrize(
+    "unseen",
+    [
+        "alter table log disable trigger interlock_capture; update log set line = 'unseen';"
+        "alter table log enable always trigger interlock_capture",
+        "alter table log drop line; alter table log add line text",
+        "alter table log alter line type text using 'unseen'",
+    ],
+)
+def test_a_write_that_went_past_the_capture_is_found(living: Shop, link: Any, unseen: str) -> None:
     taken = Taken(living)
-    living.execute("alter table log disable trigger interlock_capture; update log set line = 'unseen'")
-    living.execute("alter table log enable always trigger interlock_capture")
+    living.execute(unseen)
     with pytest.raises(Rejected, match=r"public\.log: .* and line differs"):
         taken.restore()
     living.execute("insert into log values (2, 'y')")
