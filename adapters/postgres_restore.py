@@ -25,7 +25,7 @@ from domain.schema.capture import left_behind
 from domain.schema.replay import Progress, Replayed
 
 _QUICK = 0.5  # seconds: a pass, or a comparison, that may be made under the freeze
-_PASSES = 12  # while the living database is written to
+_PASSES = 6  # while the living database is written to
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class _Run:
         )
 
     def _catch_up(self) -> float:
-        """Pass after pass, until one is quick; every row is compared once. Returns how long that took, in seconds."""
+        """Pass after pass, until one is quick enough; every row is compared once. Returns for how many seconds."""
         first = self.replay.catch_up(self.reader)
         self.say(f"replayed {first.keys} keys in {first.seconds:.1f} s")
         compared = self.replay.catch_up(self.reader, compare=True)
@@ -119,8 +119,10 @@ class _Run:
             self.say(f"replayed {one.keys} keys in {one.seconds:.1f} s")
             if one.seconds <= _QUICK:
                 return compared.seconds
-        raise Unavailable(f"{_PASSES} passes, and the last one still took {one.seconds:.1f} s: writes come faster than"
-                          " they are replayed", "try again at a quieter time; it goes on from here")  # fmt: skip
+        if one.seconds > self.terms.freeze / 2:
+            said = f"{_PASSES} passes, and the last one still took {one.seconds:.1f} s: writes come as fast"
+            raise Unavailable(said, "try again at a quieter time, it goes on from here; or allow a longer freeze")
+        return compared.seconds
 
     def _last(self, shut: Link, switch: Callable[[End], None], *, compare: bool) -> None:
         """Do what is left while nobody writes: the last rows, sequences, constraints, and the caller's switch."""

@@ -138,7 +138,8 @@ class TestTransactionsUnderWay:
                     writer.execute("commit")
 
             report = place.restore(say=say)
-        assert [one.keys for one in report.passes] == [0, 0, 1, 0]
+        assert [one.keys for one in report.passes][:3] == [0, 0, 1]
+        assert report.keys == 1
         place.insist_same()
 
     def test_rows_that_swap_a_unique_value_and_parents_that_are_replaced(self, place: Restoring) -> None:

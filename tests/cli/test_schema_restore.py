@@ -42,7 +42,7 @@ def test_back_to_a_backup_with_what_was_written_since(run: Run, shop: Shop, dump
     shop.execute("insert into orders values (2, 'since')")
     shown = run("schema", "restore", dump, "--into", f"{shop.name}_2")
     assert shown.exit_code == 0
-    assert "1 keys replayed in 4 passes" in shown.stdout
+    assert "1 keys replayed in" in shown.stdout
     assert f"{shop.name}_2 is complete; rows lost: 0" in shown.stdout
     assert notes(shop) == ["first", "since"]
     with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
