@@ -7,19 +7,21 @@ from pathlib import Path
 from typing import IO
 
 from adapters import postgres_backup as archive
+from adapters import postgres_capture as capture
 from adapters import postgres_catalog as catalog
 from adapters import postgres_digest as content
 from adapters import postgres_fence as fence
 from adapters import postgres_history as history
 from adapters import postgres_scratch as scratch
 from adapters.postgres_clone import PostgresClone
+from adapters.postgres_keys import keyed, layouts
 from adapters.postgres_link import connected
 from adapters.postgres_migrate import Migrator
 from adapters.postgres_revert import Reverter
 from domain.environment.orphans import Belonging
 from domain.errors import Rejected
 from domain.ports import Secrets
-from domain.schema.backup import Backup, TableDigest
+from domain.schema.backup import Backup
 from domain.schema.migration import Applied, Migration, Recorded
 
 _SHORT = 30.0  # seconds for a look at the catalogs
@@ -123,8 +125,9 @@ class Postgres:
         """
         with self._link(archive.PATIENCE) as link, catalog.snapshot(link), ThreadPoolExecutor(1) as beside:
             program = archive.program("pg_dump", link.info.server_version // 10_000, self._binaries)
-            [[snapshot]] = link.execute("select pg_export_snapshot()").fetchall()
+            [[snapshot, shown]] = link.execute("select pg_export_snapshot(), pg_current_snapshot()::text").fetchall()
             sequences = content.positions(link)  # before the dump, which may find them further on, and never less far
+            tables = layouts(keyed(link))
             measured = beside.submit(lambda: (catalog.fingerprint(link), content.digests(link)))
             try:
                 archive.dump(program, archive.environment(self._dsn()), snapshot, into)
@@ -135,9 +138,16 @@ class Postgres:
                     link.cancel_safe(timeout=5.0)
                     wait([measured], timeout=0.2)
                 raise
-            fingerprint, tables = measured.result()
-            made = {"format": archive.FORMAT, "server": catalog.server(link), "fingerprint": fingerprint}
-        return Backup(**made, tables=tables, sequences=sequences)
+            fingerprint, digests = measured.result()
+            return Backup(
+                format=archive.FORMAT,
+                server=catalog.server(link),
+                fingerprint=fingerprint,
+                tables=digests,
+                sequences=sequences,
+                snapshot=shown,
+                layouts=tables,
+            )
 
     def verify(self, stored: IO[bytes], backup: Backup) -> None:
         """Restore a stored dump into a scratch database on the same server; compare schema and every table's digest.
@@ -148,7 +158,7 @@ class Postgres:
         if backup.format != archive.FORMAT:
             raise Rejected(f"the stored backup is {backup.format!r}, not {archive.FORMAT!r}", "take a new backup")
         with self._restored(stored) as copy, catalog.snapshot(copy):
-            problems = _differences(backup.tables, content.digests(copy))
+            problems = content.differences(backup.tables, content.digests(copy))
             reached = content.positions(copy)
             problems += [
                 f"sequence {name} is at {reached.get(name, 0)}, and had come to {least}"
@@ -180,6 +190,7 @@ class Postgres:
         ):
             program = archive.program("pg_restore", link.info.server_version // 10_000, self._binaries)
             archive.restore(program, archive.environment(self._dsn(), PGDATABASE=name), stored)
+            capture.remove(copy)
             yield copy
 
     def belongings(self) -> tuple[Belonging, ...]:
@@ -198,16 +209,3 @@ class Postgres:
 
     def _link(self, patience: float, database: str | None = None) -> AbstractContextManager[catalog.Link]:
         return connected(self._reference, self._secrets, patience, database)
-
-
-def _differences(claimed: Mapping[str, TableDigest], found: Mapping[str, TableDigest]) -> list[str]:
-    problems = []
-    for table in sorted(claimed.keys() | found.keys()):
-        want, got = claimed.get(table), found.get(table)
-        if want is None or got is None:
-            problems.append(f"{table} is {'missing' if want else 'too many'}")
-        elif want.rows != got.rows:
-            problems.append(f"{table} has {got.rows} rows instead of {want.rows}")
-        elif want != got:
-            problems.append(f"{table} has other content")
-    return problems

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -22,6 +22,7 @@ FORMAT = "pg_dump custom, zstd"
 PATIENCE = 6 * 3600.0  # seconds that a dump, a restore or a digest may take
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_LEFT_OUT = ["owner", "privileges", "comments", "publications", "subscriptions", "security-labels", "tablespaces"]
 _CHUNK = 1024 * 1024
 # No password here: arguments can be read by every user of the machine. libpq has no environment variable for these.
 _LIVELY = "keepalives_idle=10 keepalives_interval=5 keepalives_count=3 tcp_user_timeout=60000"
@@ -58,6 +59,9 @@ def dump(program: str, env: Mapping[str, str], snapshot: str, into: IO[bytes]) -
     Raises Rejected when pg_dump fails, Unavailable when the stream is full or broken.
     """
     command = [program, "--format=custom", "--compress=0", f"--snapshot={snapshot}", "--lock-wait-timeout=30s"]
+    command += [
+        "--exclude-table-data=interlock_capture.*"
+    ]  # what was captured here says nothing about another database
     packer = zstandard.ZstdCompressor(level=1, write_checksum=True).compressobj()
     with _running([*command, f"--dbname={_LIVELY}"], env) as (process, complaint):
         assert process.stdout
@@ -69,10 +73,17 @@ def dump(program: str, env: Mapping[str, str], snapshot: str, into: IO[bytes]) -
         _write(into, None)
 
 
-def restore(program: str, env: Mapping[str, str], stored: IO[bytes]) -> None:
-    """Unpack a stored dump into the database that `env` names. Raises Rejected when it is damaged or does not fit."""
-    left_out = ["owner", "privileges", "comments", "publications", "subscriptions", "security-labels", "tablespaces"]
-    command = [program, "--exit-on-error", *(f"--no-{what}" for what in left_out), f"--dbname={_LIVELY}"]
+def restore(program: str, env: Mapping[str, str], stored: IO[bytes], keep: Sequence[str] = ()) -> None:
+    """Unpack a stored dump into the database that `env` names; `keep`: what is otherwise left out, as _LEFT_OUT says.
+
+    Raises Rejected when it is damaged or does not fit.
+    """
+    command = [
+        program,
+        "--exit-on-error",
+        *(f"--no-{what}" for what in _LEFT_OUT if what not in keep),
+        f"--dbname={_LIVELY}",
+    ]
     unpacker = zstandard.ZstdDecompressor().decompressobj()
     with _running(command, env) as (process, complaint):
         assert process.stdin

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, LiteralString
 
@@ -18,7 +18,7 @@ with member as (
   select classid, objid from pg_depend where deptype = 'e'
 ), space as (
   select n.oid, n.nspname, n.nspowner, n.nspacl from pg_namespace n
-  where n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+  where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'interlock_capture')
     and ('pg_namespace'::regclass, n.oid) not in (select classid, objid from member)
 ), relation as (
   select c.oid as id, s.nspname, c.* from pg_class c join space s on s.oid = c.relnamespace
@@ -57,7 +57,8 @@ _STRUCTURE: dict[str, LiteralString] = {
     "indexes": """select r.nspname, r.relname, pg_get_indexdef(i.indexrelid), i.indisvalid, i.indisreplident
         from pg_index i join relation r on r.id = i.indrelid where r.relkind in ('r', 'p', 'm')""",
     "triggers": """select r.nspname, r.relname, g.tgname, g.tgenabled, pg_get_triggerdef(g.oid)
-        from pg_trigger g join relation r on r.id = g.tgrelid where not g.tgisinternal""",
+        from pg_trigger g join relation r on r.id = g.tgrelid join pg_proc p on p.oid = g.tgfoid
+        where not g.tgisinternal and p.pronamespace is distinct from to_regnamespace('interlock_capture')""",
     "rules": """select r.nspname, r.relname, w.rulename, w.ev_enabled, pg_get_ruledef(w.oid)
         from pg_rewrite w join relation r on r.id = w.ev_class where w.rulename <> '_RETURN'""",
     "policies": """select r.nspname, r.relname, p.polname, p.polcmd, p.polpermissive,
@@ -109,6 +110,7 @@ select a.pid, coalesce(nullif(a.application_name, ''), a.backend_type, 'unnamed'
 from pg_locks l join pg_stat_activity a on a.pid = l.pid
 where l.locktype = 'relation' and l.granted and l.relation = any(%(tables)s) and l.pid <> pg_backend_pid()
   and l.database = (select oid from pg_database where datname = current_database())
+  and not l.mode = any(%(beside)s)
   and (%(age)s = 0 or a.xact_start < clock_timestamp() - make_interval(secs => %(age)s))
 group by 1, 2, 3 order by min(a.xact_start)
 """
@@ -116,7 +118,7 @@ _TARGETS: LiteralString = """
 select coalesce(i.indrelid, c.oid) from pg_class c join pg_namespace n on n.oid = c.relnamespace
 left join pg_index i on i.indexrelid = c.oid
 where c.relkind in ('r', 'p', 'm', 'v', 'i', 'I') and c.relname = any(%s)
-  and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+  and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'interlock_capture')
 """
 # varchar IN ('a', 'b') is written one way when created and another after a restore; both mean the same.
 _VARCHAR_LIST = re.compile(r"\(ARRAY\[((?:'(?:[^']|'')*'::character varying(?:, )?)+)\]\)::text\[\]")
@@ -160,12 +162,13 @@ def targets(link: Link, words: Iterable[str]) -> list[int]:
     return [oid for (oid,) in link.execute(_TARGETS, (sorted(words),))]
 
 
-def holders(link: Link, tables: list[int], older_than: float) -> list[str]:
+def holders(link: Link, tables: list[int], older_than: float, beside: Sequence[str] = ()) -> list[str]:
     """Describe other sessions that hold locks on these tables in transactions older than so many seconds.
 
-    Without pg_read_all_stats the age of other roles' transactions is hidden: they are listed only at 0 seconds.
+    `beside`: modes, as pg_locks names them, that are in nobody's way. Without pg_read_all_stats the age of other roles'
+    transactions is hidden: they are listed only at 0 seconds.
     """
-    rows = link.execute(_HOLDERS, {"tables": tables, "age": older_than})
+    rows = link.execute(_HOLDERS, {"tables": tables, "age": older_than, "beside": list(beside)})
     return [f"pid {pid} ({name}, {state}, {age}) holds {held}" for pid, name, state, age, held in rows]
 
 

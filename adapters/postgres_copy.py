@@ -9,6 +9,7 @@ from typing import LiteralString
 
 from psycopg import sql
 
+from adapters import postgres_capture as capture
 from adapters import postgres_catalog as catalog
 from adapters import postgres_mask as mask
 from adapters import postgres_place as place
@@ -137,6 +138,7 @@ def _fill(
 def _finish(reader: catalog.Link, fresh: End, writer: catalog.Link, schema: bytes) -> None:
     """Make indexes, constraints and triggers, which prove keys and references; then what depends on the rows."""
     sections.restore("post-data", schema, fresh, writer)
+    capture.remove(writer)
     sections.continue_sequences(reader, writer)
     sections.refresh_views(writer)
     writer.execute("analyze")

@@ -1,6 +1,6 @@
 """What is in PostgreSQL's tables: digests that depend on the content alone, and row counts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import LiteralString, NamedTuple
 
 from psycopg import errors, sql
@@ -22,7 +22,7 @@ select array_agg(format(case
     else 't.%%I::text' end, a.attname) order by a.attname collate "C")
 from pg_attribute a join pg_type t on t.oid = a.atttypid
 left join pg_type e on e.oid = t.typelem and t.typcategory = 'A'
-where a.attrelid = %s and a.attnum > 0 and not a.attisdropped
+where a.attrelid = %s and a.attnum > 0 and not a.attisdropped and (%s::text[] is null or a.attname = any(%s))
 """
 _NAMES: LiteralString = """
 select attname from pg_attribute where attrelid = %s and attnum > 0 and not attisdropped order by attname collate "C"
@@ -40,6 +40,7 @@ select case %(position)s when 0 then setval(c.oid::regclass, q.seqstart, false)
 from pg_sequence q join pg_class c on c.oid = q.seqrelid join pg_namespace n on n.oid = c.relnamespace
 where n.nspname || '.' || c.relname = %(name)s
 """
+_ALL = sql.SQL("")  # rows
 _ROOTS: LiteralString = """
 select nspname, relname, id, relkind = 'p' from relation
 where relkind in ('r', 'p') and not relispartition order by nspname, relname
@@ -78,13 +79,12 @@ def digests(link: Link) -> dict[str, TableDigest]:
     return {str(table): digest(link, table) for table in tables(link)}
 
 
-def digest(link: Link, table: Table) -> TableDigest:
-    """Digest one table's rows inside a snapshot."""
-    [[cells]] = link.execute(_CELLS, (_HASHED, table.oid)).fetchall()
+def digest(link: Link, table: Table, columns: Sequence[str] | None = None, among: sql.Composable = _ALL) -> TableDigest:
+    """Digest one table's rows inside a snapshot: of some of its columns, or of those rows that a join of `t` leaves."""
     query = sql.SQL(
         "select count(*), coalesce(sum(h), 0)::text, coalesce(bit_xor(h), 0)::text"
-        " from (select hash_record_extended(row({cells}), 0) as h from {table} t) q"
-    ).format(cells=sql.SQL(", ").join(map(sql.SQL, cells or ())), table=table.rows)
+        " from (select hash_record_extended(row({cells}), 0) as h from {table} t {among}) q"
+    ).format(cells=sql.SQL(", ").join(_cells(link, table, columns)), table=table.rows, among=among)
     [[rows, total, xor]] = link.execute(query).fetchall()
     return TableDigest(rows=rows, sum=total, xor=xor)
 
@@ -92,8 +92,7 @@ def digest(link: Link, table: Table) -> TableDigest:
 def columns(link: Link, table: Table) -> dict[str, TableDigest]:
     """Digest each column of one table by itself; a value has the same hash in a wider type of its kind."""
     names = [name for (name,) in link.execute(_NAMES, (table.oid,))]
-    [[cells]] = link.execute(_CELLS, (_HASHED, table.oid)).fetchall()
-    hashes = [f"hash_record_extended(row({cell}), 0)" for cell in cells or ()]
+    hashes = [f"hash_record_extended(row({cell.as_string(link)}), 0)" for cell in _cells(link, table, None)]
     sums = [f"coalesce(sum({it}), 0)::text, coalesce(bit_xor({it}), 0)::text" for it in hashes]
     query = sql.SQL("select {} from {} t").format(sql.SQL(", ".join(["count(*)", *sums])), table.rows)
     [[rows, *found]] = link.execute(query).fetchall()
@@ -135,3 +134,24 @@ def held(link: Link, relation: str, column: str | None) -> int:
     except (errors.UndefinedTable, errors.UndefinedColumn):
         return 0
     return int(values)
+
+
+def differences(claimed: Mapping[str, TableDigest], found: Mapping[str, TableDigest]) -> list[str]:
+    """Say which tables are not what they were claimed to be."""
+    problems = []
+    for table in sorted(claimed.keys() | found.keys()):
+        want, got = claimed.get(table), found.get(table)
+        if want is None or got is None:
+            problems.append(f"{table} is {'missing' if want else 'too many'}")
+        elif want.rows != got.rows:
+            problems.append(f"{table} has {got.rows} rows instead of {want.rows}")
+        elif want != got:
+            problems.append(f"{table} has other content")
+    return problems
+
+
+def _cells(link: Link, table: Table, columns: Sequence[str] | None) -> list[sql.SQL]:
+    """Write what is hashed of each column, in the order of their names."""
+    names = None if columns is None else list(columns)
+    [[cells]] = link.execute(_CELLS, (_HASHED, table.oid, names, names)).fetchall()
+    return [sql.SQL(cell) for cell in cells or ()]

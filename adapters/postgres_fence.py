@@ -68,6 +68,13 @@ def newest(link: Link) -> int:
     return int(rows[0][0]) if rows else 0
 
 
+def carry(link: Link, successor: Link) -> None:
+    """Have the token of one database count in the one that takes its place."""
+    if not exists(successor):
+        successor.execute(TABLE)
+    insist(successor, newest(link), "the restored database")
+
+
 def exists(link: Link) -> bool:
     """Tell whether any token has been here."""
     [[table]] = link.execute("select to_regclass('public.interlock_fence')").fetchall()

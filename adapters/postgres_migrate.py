@@ -6,6 +6,7 @@ from typing import Any
 
 from psycopg import errors
 
+from adapters import postgres_capture as capture
 from adapters import postgres_catalog as catalog
 from adapters import postgres_history as history
 from adapters import postgres_script as script
@@ -32,7 +33,7 @@ class Migrator(Turn):
         with catalog.snapshot(self.link):
             self.before = catalog.fingerprint(self.link)
         if self.step.transactional:
-            self.whole(lambda began: self._record("applied", began))
+            self.whole(self._finish)
         else:
             self._piecewise(state)
         with catalog.snapshot(self.link):
@@ -84,6 +85,10 @@ class Migrator(Turn):
             raise
         with self.as_owner():
             self._record("applied", began)
+
+    def _finish(self, began: float) -> None:
+        capture.insist_keys(self.link, self.step.label)
+        self._record("applied", began)
 
     def _record(self, state: str, began: float) -> None:
         row: dict[str, Any] = self.step.model_dump(include={"number", "name", "phase", "down"})

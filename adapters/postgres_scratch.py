@@ -4,6 +4,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import LiteralString
 
 from psycopg import errors, sql
 
@@ -25,18 +26,18 @@ def scratch(link: Link) -> Iterator[str]:
     [[now]] = link.execute("select extract(epoch from clock_timestamp())::bigint").fetchall()
     name = f"{_SCRATCH}{now}_{secrets.token_hex(4)}"
     try:
-        link.execute(_create(link, name))
+        create(link, name)
     except errors.InsufficientPrivilege as error:
         role = link.info.user
         raise Invalid(f"{role} may not create a scratch database", f'run: ALTER ROLE "{role}" CREATEDB;') from error
     try:
         yield name
     finally:
-        _take_away(link, name)
+        take_away(link, name)
 
 
-def _take_away(link: Link, name: str) -> None:
-    """Drop a scratch database, by force if it must be; one that autovacuum keeps is left to the sweep.
+def take_away(link: Link, name: str) -> None:
+    """Drop a database of ours, by force if it must be; one that autovacuum keeps stays, for the sweep.
 
     Without force PostgreSQL waits five seconds for those who are connected and sends autovacuum away; with it, it must
     be allowed to end their sessions, which only a superuser is where autovacuum is among them.
@@ -75,7 +76,8 @@ def sweep(link: Link) -> None:
             drop(link, name)
 
 
-def _create(link: Link, name: str) -> sql.Composed:
+def create(link: Link, name: str) -> None:
+    """Create an empty database with the encoding and collation of the one that `link` is connected to."""
     [[like]] = link.execute("select to_jsonb(d) from pg_database d where datname = current_database()").fetchall()
     [[encoding]] = link.execute("select pg_encoding_to_char(%s)", (like["encoding"],)).fetchall()
     words = {"encoding": encoding, "lc_collate": like["datcollate"], "lc_ctype": like["datctype"]}
@@ -86,4 +88,5 @@ def _create(link: Link, name: str) -> sql.Composed:
         case "b":
             words |= {"locale_provider": "builtin", "builtin_locale": locale}
     options = [sql.SQL("{} {}").format(sql.SQL(word), sql.Literal(value)) for word, value in words.items()]
-    return sql.SQL("create database {} template template0 {}").format(sql.Identifier(name), sql.SQL(" ").join(options))
+    statement: LiteralString = "create database {} template template0 {}"
+    link.execute(sql.SQL(statement).format(sql.Identifier(name), sql.SQL(" ").join(options)))

@@ -21,7 +21,7 @@ with tables as (
   select c.oid, n.nspname || '.' || c.relname as name, c.relkind = 'p' as partitioned
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
   where c.relkind in ('r', 'p') and not c.relispartition and c.relpersistence <> 't'
-    and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+    and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'interlock_capture')
     and not exists (select from pg_depend d
       where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
 )

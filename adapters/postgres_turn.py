@@ -46,6 +46,8 @@ class Turn:
     attempts: int = 0
     waited: float = 0.0
     done: int = 0
+    beside: tuple[str, ...] = ()
+    """Modes that the script's locks go along with, as pg_locks names them: who holds those keeps nobody waiting."""
 
     def begin(self) -> None:
         """Be the only one, and the newest owner. Raises Conflict for a newer one, Rejected without a lock, Invalid."""
@@ -148,7 +150,7 @@ class Turn:
         return f"the first {self.done} statements stay done; the next attempt goes on after them"
 
     def _stay_out_of_the_queue(self) -> None:
-        while blockers := catalog.holders(self.link, self.targets, _LONG):
+        while blockers := catalog.holders(self.link, self.targets, _LONG, self.beside):
             self._spend(_POLL, blockers)
             time.sleep(_POLL)
         self.attempts += 1
@@ -158,7 +160,7 @@ class Turn:
         self.waited += stalled
         least = _REST * self.lock_timeout
         pause = max(least, min(_REST * stalled * random.uniform(1.0, 1.5), _LONGEST_REST))
-        self._spend(stalled + pause, catalog.holders(self.link, self.targets, 0.0))
+        self._spend(stalled + pause, catalog.holders(self.link, self.targets, 0.0, self.beside))
         time.sleep(pause)
 
     def _spend(self, seconds: float, blockers: list[str]) -> None:

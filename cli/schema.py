@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli import options, schema_change, schema_prove, schema_status, show
+from cli import options, schema_change, schema_prove, schema_restore, schema_status, show
 from cli.migration_files import files
 from config.read import read as read_file
 from domain.errors import Invalid, Refused
@@ -97,6 +97,9 @@ for _name, _command, _example in (
     ("prove", schema_prove.prove, f"prove {_HERE} --old-smoke old/smoke.sql --out proof.json"),
     ("migrate", schema_change.migrate, f"migrate {_HERE} --proof proof.json"),
     ("rollback", schema_change.rollback, "rollback --to 12 --database postgresql://…"),
+    ("capture", schema_restore.capture, "capture --database postgresql://…"),
+    ("backup", schema_restore.backup, "backup --out shop.dump.zst --database postgresql://…"),
+    ("restore", schema_restore.restore, "restore shop.dump.zst --into shop_2 --database postgresql://…"),
     ("status", schema_status.status, f"status {_HERE}"),
     ("fingerprint", schema_status.fingerprint, "fingerprint --database postgresql://…"),
 ):

@@ -1,8 +1,9 @@
-"""Measure how Interlock treats a database: `python -m bench.database stall|backup|corruption|fingerprint|proof`.
+"""Measure how Interlock treats a database: `python -m bench.database WHAT`.
 
 stall: who waits while a column is added behind a long transaction. backup: what a verified backup costs.
 corruption: which damages are found. fingerprint: how quick it is, and whether it is always the same.
 proof: which bad ways back are caught, which good ones pass, and what a proof costs.
+rollback: a backup restored with what was written since: rows lost, how long writes stand still, what a capture costs.
 One throw-away PostgreSQL is started for it, filled, and taken away again. The table goes to the terminal.
 """
 
@@ -16,7 +17,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.database import backup, corruption, fingerprint, proof, stall
+from bench.database import backup, corruption, fingerprint, proof, rollback, stall
 from bench.database.ground import SETTINGS, SMALL, Ground, Shop, ground
 from config.settings import HOUSE
 from domain.errors import ReleaseError
@@ -27,6 +28,7 @@ MEASURES: dict[str, Measure] = {
     "backup": lambda g, s, o: backup.measure(g, s, o.rounds, o.minutes, _say),
     "corruption": lambda g, s, o: corruption.measure(g, s, o.seed, o.minutes, _say),
     "fingerprint": lambda g, s, o: fingerprint.measure(g, s, o.runs, o.minutes, _say),
+    "rollback": lambda g, s, o: rollback.measure(g, s, o.rounds, _say),
     "proof": lambda g, s, o: proof.measure(g, s, o.minutes, _say),
 }
 
@@ -86,10 +88,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="another number: other rows, requests and damages")
     parser.add_argument("--rate", type=_some, default=1000, help="stall: requests per second")
     parser.add_argument("--blocker", type=_more_than(1.0), default=12.0, help="stall: seconds that it stays")
-    parser.add_argument("--rounds", type=_some, default=3, help="backup: how often each, paired")
+    parser.add_argument("--rounds", type=_some, default=3, help="backup, rollback: how often each, paired")
     parser.add_argument("--runs", type=_some, default=1000, help="fingerprint: how many")
     parser.add_argument(
-        "--minutes", type=_more_than(0.0), default=8.0, help="all but stall: begin nothing more after so long"
+        "--minutes",
+        type=_more_than(0.0),
+        default=8.0,
+        help="all but stall and rollback: begin nothing more after so long",
     )
     return parser.parse_args()
 

@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from domain.schema.capture import Layout
 from domain.value import Value
 
 
@@ -21,6 +22,8 @@ class Backup(Value):
     fingerprint: str
     tables: dict[str, TableDigest]
     sequences: dict[str, int] = Field(default={}, description="how far each had come at least; 0: it had not begun")
+    snapshot: str = Field(default="", description="which transactions it holds, a pg_snapshot; empty: not noted down")
+    layouts: dict[str, Layout] = Field(default={}, description="keys and columns of the tables; {}: not noted down")
 
 
 class StoredBackup(Value):

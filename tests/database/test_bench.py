@@ -17,9 +17,12 @@ from bench.database.cost import Cost, tree
 from bench.database.damage import Damaged, Good, corpus, flip_in_a_row, pack, planned
 from bench.database.fingerprint import markdown as steady
 from bench.database.latency import Course, percentile
+from bench.database.rollback import Back
+from bench.database.rollback import markdown as gone_back
 from bench.database.stall import Row
 from domain.errors import Rejected
 from domain.schema.backup import Backup, StoredBackup, TableDigest
+from domain.schema.replay import Pass, Replayed
 
 ROWS = "".join(f"{n}\tuser{n}@example.org\tname {n}\t{n * 31}\n" for n in range(1_000)).encode()
 PLAIN = random.Random(0).randbytes(5_000) + ROWS
@@ -159,6 +162,23 @@ class TestFingerprint:
         table = steady([took, took, 500.0], [1.0], 1.0, 3, {"all runs": same})
         quick, steadily = verdicts.split()
         assert table.endswith(f"Goal, median ≤ 100 ms: {quick}. Goal, always the same: {steadily}.")
+
+
+class TestRollback:
+    @pytest.mark.parametrize(
+        ("freeze", "differing", "verdict"),
+        [(2000, (), "kept"), (2001, (), "missed"), (10, ("public.orders has other content",), "missed")],
+    )
+    def test_no_row_may_be_lost_and_nobody_wait_long(
+        self, freeze: int, differing: tuple[str, ...], verdict: str
+    ) -> None:
+        passes = (Pass(keys=7, rows=6, seconds=0.1, snapshot="1:1:"),) * 2
+        more = {"compared": (), "kept": (), "left_behind": (), "frozen": True}
+        report = Replayed(database="new", passes=passes, lost=0, freeze_ms=freeze, **more)
+        table = gone_back([(1.0, 1.5), (2.0, 2.2)], Back(report, 1.0, 2.0, differing, Course([3.0], 0.0), 10**6))
+        assert table.endswith(f"Goal, 0 rows lost and ≤ 2000 ms: {verdict}.")
+        assert "| armed ÷ not | 2 | 1.500 | 1.850 | 1.30 × | 1.10 | 1.50 |" in table
+        assert "| keys replayed, in passes | 14, 2 |" in table
 
 
 @pytest.mark.parametrize(("text", "size"), [("SMALL", 20), ("small", 20), ("1GB", 1000), ("300MB", 300), ("5", 5)])
