@@ -16,7 +16,7 @@ from domain.environment.topology import path_to
 from domain.facts import Entry, NowServing
 from domain.policy.approval import Gate, quorum
 from domain.release import standing, state
-from domain.release.recall import approvals_of, walks_of
+from domain.release.recall import approvals_of, plan_of, walks_of
 from domain.release.service import Service
 from domain.value import Value
 
@@ -210,8 +210,9 @@ def _place_row(it: Place) -> tuple[str, ...]:
 def _overgrown(it: Place, house: House) -> bool:
     """Tell whether nothing can be released on top of it, before its way back is walked again."""
     schema = house.catalog.service(it.service).schema_
-    if not (it.walked and schema):
-        return False
+    plan = plan_of(house.journal.entries(release=it.release, kinds=("planned",))) if it.walked else None
+    if schema is None or plan is None or plan.stage(it.environment).previous is None:
+        return False  # a first release leads back to nothing
     return (datetime.now(UTC) - datetime.fromisoformat(it.walked)).total_seconds() > schema.drill_expires
 
 

@@ -56,8 +56,9 @@ def drilled(warrant: Warrant, plan: Plan, stage: Stage, desk: Desk) -> None:
     if not (stage.previous and plan.schema_ and walked) or inside:
         return
     there = plan_of(desk.journal.entries(release=stage.previous.deployment.release, kinds=("planned",)))
+    back = there.stage(stage.environment) if there else None
     why = overgrown(walked[-1].at, desk.ports.clock.now(), plan.schema_.drill_expires)
-    if why and there and there.stage(stage.environment).schema_steps:
+    if why and there and back and back.previous and back.schema_steps:  # a first release leads back to nothing
         raise Refused(
             f"the way back of {there.version}, which serves in {stage.environment}, {why}",
             f"`interlock drill {warrant.service} {stage.environment}` walks it on a copy, as its schedule does",

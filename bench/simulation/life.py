@@ -12,11 +12,13 @@ from domain.release.plan import Plan
 from domain.release.recovery import HANDED_OVER
 from domain.release.standing import Standing
 from domain.release.state import ReleaseState
+from flows.drill import drill
 from flows.lost import last_run
 from flows.release import release
 from flows.rollback import rollback
 
 MINUTE = 61.0  # seconds between two sweeps
+WEEK = 7 * 86_400.0  # seconds
 LONGEST = 40  # sweeps until everything must be at rest
 _UP = "-- interlock: phase=expand\n"
 
@@ -55,6 +57,7 @@ class Life(World):
     """A world in which time passes."""
 
     candidates: list[Candidate] = field(default_factory=list)
+    drilled: float = 1_800_000_000.0  # when a MemoryClock begins
     _unsound: dict[str, str] = field(default_factory=dict)  # service → a migration that never worked, to be replaced
 
     @property
@@ -130,9 +133,16 @@ class Life(World):
             if self.random.random() < 0.9:  # else the runner is busy
                 self.follow()
             if not self.prefect.due and all(map(self._rests, self.states())):
+                self.sunday()
                 return
         unfinished = [f"{it.release} is {it.phase}" for it in self.states() if not self._rests(it)]
         self.broken.append(f"it comes to rest: after {LONGEST} sweeps {', '.join(unfinished) or 'runs are waiting'}")
+
+    def sunday(self) -> None:
+        """Run the drill of the week, as its schedule would have, once nobody is asleep in the middle of something."""
+        if not self.stack and self.clock.now() - self.drilled > WEEK:
+            self.drilled = self.clock.now()
+            self.launch("drill", drill.fn)
 
     def astray(self) -> list[str]:
         """List replicas and routes that belong to nothing that serves, nor to a release that waits for a person."""

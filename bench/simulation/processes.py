@@ -15,7 +15,7 @@ from flows.dispatch import Ended
 if TYPE_CHECKING:
     from bench.simulation.world import World
 
-Role = Literal["release", "rival", "rollback", "sweep", "follower"]
+Role = Literal["release", "rival", "rollback", "sweep", "follower", "drill"]
 """Who a process is: what a person started, a sweep, or a run that a sweep started."""
 
 

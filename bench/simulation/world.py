@@ -267,12 +267,12 @@ def played(world: World) -> Iterator[World]:
         for name, value in {
             **{
                 f"flows.{it}.connect": lambda name, _house=None: world.desks[name]
-                for it in ("release", "rollback", "recover", "sweep")
+                for it in ("release", "rollback", "recover", "sweep", "drill")
             },
-            **{f"flows.{it}.flow_run": world.prefect for it in ("release", "rollback", "sweep")},
+            **{f"flows.{it}.flow_run": world.prefect for it in ("release", "rollback", "sweep", "drill")},
             **{f"flows.dispatch.{it}": getattr(world.prefect, it) for it in _DISPATCH},
             **{f"{it}.point": world.point for it in ("tasks.step", "flows.hold")},
-            "flows.sweep.open_house": lambda: next(iter(world.desks.values())),
+            **{f"flows.{it}.open_house": lambda: next(iter(world.desks.values())) for it in ("sweep", "drill")},
             "flows.way_back.rollback": world.prefect.as_subflow(rollback.fn),
             **quick.parts(),
             "tasks.step.sleep": world.clock.sleep,

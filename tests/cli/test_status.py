@@ -42,7 +42,8 @@ def test_it_tells_what_serves_since_when_and_by_which_release(scene: "Scene", ru
 
 
 def test_it_tells_when_the_way_back_of_a_schema_was_walked_last(scene: "Scene", run: Run) -> None:
-    release = scene.carry("v1.0.0")
+    scene.carry("v1.0.0")
+    release = scene.carry("v1.1.0")
     assert json.loads(run("status", "--json").stdout)["serving"][2]["walked"] == ""
     scene.done("prove", PROVEN, release, "production")
     scene.done("drill", PROVEN, "shop-production-drill-1", "production")

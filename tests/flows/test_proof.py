@@ -186,6 +186,13 @@ def test_nothing_is_released_on_top_of_a_way_back_that_nobody_walked_for_long(op
     assert opened.serving("dev")[0] == "1.2.0"
 
 
+def test_a_first_release_has_no_way_back_to_walk_and_bars_nobody(opened: "World") -> None:
+    opened.desk.ports.clock.sleep(40 * DAY)
+    commit(opened, up__sql=UP, down__sql=DOWN)
+    go("v1.1.0")
+    assert opened.serving("dev")[0] == "1.1.0"
+
+
 def test_a_drill_begins_where_the_migration_is_applied_and_touches_nothing(opened: "World") -> None:
     commit(opened, up__sql=UP, down__sql=DOWN)
     go("v1.1.0")
