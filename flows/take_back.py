@@ -20,6 +20,7 @@ from flows.ramp import endpoints
 from flows.report import file_report, tell
 from tasks.announce import announce
 from tasks.check import check
+from tasks.claim import claim
 from tasks.deploy import deploy
 from tasks.migrate import migrate
 from tasks.record import enter, settle
@@ -69,6 +70,7 @@ def go_back(warrant: Warrant, target: Settled | None, plan: Plan, desk: Desk) ->
     recall_schema(warrant, plan, desk)
     stands = standing_of(warrant, desk)
     route = walk(warrant, stands, plan, desk)
+    claim(warrant, desk.ports, insist=True)
     confirm(warrant, target, route, stands.fingerprint, desk)
     return route
 

@@ -132,17 +132,18 @@ class Life(World):
             self.sweep()
             if self.random.random() < 0.9:  # else the runner is busy
                 self.follow()
-            if not self.prefect.due and all(map(self._rests, self.states())):
-                self.sunday()
+            if not self.prefect.due and all(map(self._rests, self.states())) and self.sunday():
                 return
         unfinished = [f"{it.release} is {it.phase}" for it in self.states() if not self._rests(it)]
         self.broken.append(f"it comes to rest: after {LONGEST} sweeps {', '.join(unfinished) or 'runs are waiting'}")
 
-    def sunday(self) -> None:
-        """Run the drill of the week, as its schedule would have, once nobody is asleep in the middle of something."""
+    def sunday(self) -> bool:
+        """Run the drill of the week when it is due, and nobody is asleep meanwhile; False: it failed."""
         if not self.stack and self.clock.now() - self.drilled > WEEK:
+            if self.launch("drill", drill.fn) != "completed":
+                return False
             self.drilled = self.clock.now()
-            self.launch("drill", drill.fn)
+        return True
 
     def astray(self) -> list[str]:
         """List replicas and routes that belong to nothing that serves, nor to a release that waits for a person."""

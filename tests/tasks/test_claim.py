@@ -55,3 +55,16 @@ def test_whoever_was_overtaken_learns_it_from_any_plane(
     monkeypatch.setattr(plane, "claim", refusing(Conflict("a newer owner", HINT)))
     with pytest.raises(Conflict):
         claim(warrant, ports)
+
+
+@pytest.mark.parametrize("plane", [MemoryRouter, MemoryWorkload, MemoryDatabase])
+def test_before_an_undo_ends_a_plane_that_does_not_answer_is_insisted_on(
+    warrant: Warrant, ports: Ports, plane: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.step.sleep", lambda _: None)
+    monkeypatch.setattr(plane, "claim", refusing(Unavailable("away", HINT)))
+    claim(warrant, ports)
+    with pytest.raises(Unavailable):
+        claim(warrant, ports, insist=True)
+    monkeypatch.setattr(plane, "claim", refusing(Invalid("may not create a table", HINT)))
+    claim(warrant, ports, insist=True)
