@@ -7,6 +7,7 @@ from typer.testing import Result
 
 from config.read import read
 from config.settings import HOUSE
+from domain.data.copy import Copy
 from domain.data.policy import Policy
 from domain.data.rule import Rule
 
@@ -73,15 +74,22 @@ def test_an_age_that_is_no_duration_exits_2(run: Run) -> None:
     assert "--max-age soon: no duration" in shown.stderr
 
 
-def test_the_policy_in_the_documentation_can_be_read_and_names_every_rule(tmp_path: Path) -> None:
+def test_the_copy_and_the_policy_in_the_documentation_can_be_read_and_name_every_rule(tmp_path: Path) -> None:
     page = (HOUSE / "docs" / "data.md").read_text(encoding="utf-8")
-    [written] = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
-    (tmp_path / "policy.yaml").write_text(written)
-    problems: list[str] = []
-    policy = read(tmp_path / "policy.yaml", "policy", Policy, problems)
-    assert problems == []
-    assert policy
+    examples = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    copy, policy = (_taken(tmp_path, text, kind) for text, kind in zip(examples, (Copy, Policy), strict=True))
+    assert isinstance(copy, Copy)
+    assert (copy.name, copy.policy, copy.fresh) == ("shop-test", "masking/shop.yaml", 2 * 86_400)
+    assert isinstance(policy, Policy)
     shown = {rule.kind for part in policy.tables.values() for rule in part.columns.values()}
     arms = [arm.model_fields["kind"].default for arm in Rule.__origin__.__args__]
     assert shown == set(arms)
     assert all(f"`{kind}`" in page for kind in arms)
+
+
+def _taken(folder: Path, text: str, kind: type[Copy | Policy]) -> Copy | Policy | None:
+    (folder / "example.yaml").write_text(text)
+    problems: list[str] = []
+    taken = read(folder / "example.yaml", "example", kind, problems)
+    assert problems == []
+    return taken
