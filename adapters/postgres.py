@@ -18,9 +18,10 @@ from adapters.postgres_keys import keyed, layouts
 from adapters.postgres_link import connected
 from adapters.postgres_migrate import Migrator
 from adapters.postgres_revert import Reverter
+from adapters.postgres_tool import ByTool
 from domain.environment.orphans import Belonging
 from domain.errors import Rejected
-from domain.ports import Secrets
+from domain.ports import Secrets, Tool
 from domain.schema.backup import Backup
 from domain.schema.migration import Applied, Migration, Recorded
 
@@ -74,6 +75,7 @@ class Postgres:
         token: int,
         lock_timeout: float = 0.05,
         lock_budget: float = 30.0,
+        tool: Tool | None = None,
     ) -> Applied:
         """Apply one migration and its row; one that is applied already is left alone.
 
@@ -83,7 +85,14 @@ class Postgres:
         migrated: a transactional script has changed nothing then, any other nothing after its last statement.
         """
         with self._link(_SHORT) as link:
+            if step.by == "tool":
+                return ByTool(link, step, release, token, lock_timeout, lock_budget, tool=tool).run()
             return Migrator(link, step, release, token, lock_timeout, lock_budget).run()
+
+    def begun(self, step: Migration) -> bool:
+        """Tell whether a migrator was cut off in this step, or a tool failed in it, and left the schema part way."""
+        with self._link(_SHORT) as link:
+            return any(row.checksum == step.checksum and row.state != "applied" for row in history.recorded(link))
 
     def recorded(self) -> tuple[Recorded, ...]:
         """List every row of the migration table as it stands, in order."""

@@ -19,10 +19,12 @@ from adapters import postgres_catalog as catalog
 from adapters import postgres_digest as content
 from adapters import postgres_script as script
 from domain.errors import Rejected
+from domain.ports import Tool
 from domain.schema.backup import TableDigest
 from domain.schema.change import MODES, Lock
 from domain.schema.rehearsal import Cost, Seen
 
+_TOLD = 2000  # characters of a tool's output that a message repeats: the last ones
 _STATEMENT = 60.0  # seconds that one statement of a version may take
 _LOCKS: LiteralString = """
 select n.nspname, c.relname, c.relkind, array_agg(distinct l.mode)
@@ -86,6 +88,18 @@ class PostgresClone:
             rewritten=tuple(sorted(map(_short, anew))),
             wal_bytes=wal,
         )
+
+    def operate(self, tool: Tool, line: str, *, revision: str = "", timeout: float) -> tuple[Cost, str]:
+        """Have a tool run one line here; which tables it writes to is not seen, so all are digested anew."""
+        before, place, began = self._states(), self._place_in_the_log(), time.monotonic()
+        result = tool.run(line, database=self._link.info.dbname, revision=revision, timeout=timeout)
+        seconds, wal, after = time.monotonic() - began, self._place_in_the_log() - place, self._states()
+        self._count(frozenset(after))
+        if result.exit_code:
+            raise Rejected(f"exit code {result.exit_code}: {result.output[-_TOLD:].strip()}", "see what it says")
+        anew = sorted(name for name in before.keys() & after.keys() if before[name][0] != after[name][0])
+        cost = Cost(seconds=round(seconds, 3), rewritten=tuple(map(_short, anew)), wal_bytes=wal)
+        return cost, result.output
 
     def speak(self, statements: str, *, keep: bool) -> tuple[tuple[str, str], ...]:
         """Run a version's statements, each in a savepoint of one transaction; returns those that failed."""

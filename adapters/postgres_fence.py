@@ -30,10 +30,17 @@ MIGRATORS: LiteralString = """
 from pg_locks where locktype = 'advisory' and granted and (classid::bigint << 32 | objid::bigint) = %s
 and database = (select oid from pg_database where datname = current_database())
 """
+_END_TOOLS: LiteralString = """
+select pg_terminate_backend(pid) from pg_stat_activity
+where usename = current_user and datname = current_database() and application_name = %s
+"""
+
+TOOL = "interlock-tool"
+"""The application name of sessions that a service's own migration tool opens."""
 
 
 def claim(link: Link, token: int, what: str) -> None:
-    """Have a token count from now on, and end the session of an older owner who is migrating.
+    """Have a token count from now on, and end the sessions of an older owner who is migrating, or has a tool migrate.
 
     A newer owner's token is committed before its transaction begins, so the look before each attempt sees it: nobody
     ends a newer one. Raises Conflict when there is one, Unavailable when the token stays locked for twice NAP.
@@ -47,7 +54,9 @@ def claim(link: Link, token: int, what: str) -> None:
         for (newest,) in link.execute("select token from public.interlock_fence").fetchall():
             _refuse(newest, token, what)
         try:
-            return insist(link, token, what)
+            insist(link, token, what)
+            link.execute(_END_TOOLS, (TOOL,))
+            return
         except errors.LockNotAvailable:
             link.execute("select pg_terminate_backend(pid)" + MIGRATORS, (ADVISORY,))
     raise Unavailable(f"{what}: the fencing token has been locked for {2 * NAP:.0f} s", "see pg_locks for who holds it")

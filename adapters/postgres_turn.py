@@ -51,7 +51,8 @@ class Turn:
 
     def begin(self) -> None:
         """Be the only one, and the newest owner. Raises Conflict for a newer one, Rejected without a lock, Invalid."""
-        script.refuse_own_transactions(self.step.up, self.step.label)
+        if self.step.by == "sql":
+            script.refuse_own_transactions(self.step.up, self.step.label)
         if self.lock_timeout < 0.001:
             raise Invalid(f"lock_timeout is {self.lock_timeout} s; 0 would wait for ever", "set at least 1ms")
         self.set("lock_timeout", self.lock_timeout)

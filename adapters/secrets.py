@@ -3,6 +3,7 @@
 secret://env/NAME             an environment variable
 secret://file/NAME            a file inside the secrets folder, mode 0600 or stricter, trailing newline stripped
 secret://aws-sm/ID#KEY        AWS Secrets Manager; KEY picks one value out of a JSON object, without it: all
+…?database=NAME               the same, a connection URL, with another database of its server
 """
 
 import base64
@@ -14,7 +15,7 @@ import threading
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -23,6 +24,7 @@ from domain.errors import Invalid
 
 _MASK = "[redacted]"
 _SHORTEST = 6  # shorter values are ordinary words: masking them would blank out the log and hide nothing
+_ELSEWHERE = "?database="
 
 
 class References:
@@ -37,6 +39,12 @@ class References:
 
         Raises Invalid naming the reference, never the value; Unavailable when Secrets Manager does not answer.
         """
+        plain, _, database = reference.partition(_ELSEWHERE)
+        value = elsewhere(plain, self._value(plain), database)
+        remember(value)
+        return value
+
+    def _value(self, reference: str) -> str:
         scheme, _, rest = reference.partition("://")
         kind, _, name = rest.partition("/")
         if scheme != "secret" or not name:
@@ -54,7 +62,6 @@ class References:
                 raise Invalid(f"{reference}: the kind {kind!r} is unknown", "use env, file or aws-sm")
         if not value:
             raise Invalid(f"{reference} has no value", "set it where this process can read it")
-        remember(value)
         return value
 
     def _from_file(self, reference: str, name: str) -> str:
@@ -94,6 +101,17 @@ class References:
         if self._aws is None:
             raise Invalid("secret://aws-sm/…: AWS is not configured", "set aws in the configuration")
         return aws.client("secretsmanager", self._aws)
+
+
+def elsewhere(reference: str, value: str, database: str) -> str:
+    """Lead a connection URL to another database of its server; an empty name changes nothing. Raises Invalid."""
+    if not database:
+        return value
+    url = urlsplit(value)
+    if not (url.scheme and url.netloc):
+        hint = "write postgresql://user:password@host:port/database, special characters %-encoded"
+        raise Invalid(f"{reference}: its value is not a connection URL, so no copy can be reached by it", hint)
+    return urlunsplit(url._replace(path=f"/{quote(database, safe='')}"))
 
 
 _lock = threading.Lock()

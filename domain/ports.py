@@ -190,6 +190,17 @@ class Samples(Protocol):
         ...
 
 
+class Tool(Protocol):
+    """A service's own migration tool, in an image of that service."""
+
+    def run(self, line: str, *, database: str | None = None, revision: str = "", timeout: float) -> CommandResult:
+        """Run one command line on the service's database, or on another one of the same server.
+
+        `revision`: what the tool's `status` printed earlier. Raises Rejected when the time (seconds) is up.
+        """
+        ...
+
+
 class Database(Keeper, Protocol):
     """One service's database in one environment."""
 
@@ -223,12 +234,25 @@ class Database(Keeper, Protocol):
         """
         ...
 
-    def migrate(self, step: Migration, release: str, token: int, lock_timeout: float, lock_budget: float) -> Applied:
-        """Apply one migration and its row in the migration table.
+    def migrate(
+        self,
+        step: Migration,
+        release: str,
+        token: int,
+        lock_timeout: float,
+        lock_budget: float,
+        tool: Tool | None = None,
+    ) -> Applied:
+        """Apply one migration and its row in the migration table; `tool` performs one that is by tool.
 
-        Raises Rejected when the SQL fails or the lock budget is spent; the schema is then as before. Raises Conflict
-        when a newer owner (a higher token) has migrated, or when another script was applied under the number.
+        Raises Rejected when the SQL fails or the lock budget is spent; the schema is then as before, but for a step
+        without a transaction. Raises Conflict when a newer owner (a higher token) has migrated, or when another script
+        was applied under the number, Invalid for a step by tool without one.
         """
+        ...
+
+    def begun(self, step: Migration) -> bool:
+        """Tell whether a migrator was cut off in this step, which runs without a transaction."""
         ...
 
     def claim(self, token: int) -> None:
@@ -267,6 +291,13 @@ class Clone(Protocol):
         """Run a script as a migration would (`timeout`: seconds for each statement); say what it cost.
 
         Raises Rejected with the line when it fails; a transactional script has changed nothing then.
+        """
+        ...
+
+    def operate(self, tool: Tool, line: str, *, revision: str = "", timeout: float) -> tuple[Cost, str]:
+        """Have a tool run one line here; return what that cost, and what it printed.
+
+        Raises Rejected with the end of what it printed when it fails: what it did until then stays.
         """
         ...
 

@@ -3,17 +3,19 @@
 from adapters.connect import Desk
 from domain.errors import Conflict, Refused
 from domain.ports import Database
+from domain.release.artifact import Artifact
 from domain.release.plan import Plan, Stage
 from domain.release.recall import entered, plan_of, proofs_of, walks_of
 from domain.schema import told
 from domain.schema.proof import FRESH, Proven, overgrown, stale
 from flows.report import artifact_key, put
 from tasks.migrate import inspect
+from tasks.operate import tools_of
 from tasks.prove import prove, subject_now, way_of
 from tasks.step import Warrant
 
 
-def proven(warrant: Warrant, plan: Plan, stage: Stage, desk: Desk) -> Proven | None:
+def proven(warrant: Warrant, plan: Plan, stage: Stage, artifact: Artifact, desk: Desk) -> Proven | None:
     """Have the way back proven, by a proof that still counts or by a new one; None where no schema changes.
 
     Once the environment is being changed the proof that it began with stands. Raises Rejected with every reason why
@@ -27,12 +29,13 @@ def proven(warrant: Warrant, plan: Plan, stage: Stage, desk: Desk) -> Proven | N
     known = proofs_of(entries)
     if entered([e for e in entries if e.release == warrant.release], "deploying", stage.environment):
         return known[-1] if known else None
-    way = way_of(plan, stage, ports.source)
+    way = way_of(plan, stage, artifact, ports.source)
     inspect(warrant, database)
     expires = plan.schema_.proof_expires if plan.schema_ else FRESH
     if known and stale(known[-1], subject_now(way, database), ports.clock.now(), expires) is None:
         return known[-1]
-    found = prove(warrant, way, len(known), database, ports.store, ports.clock)
+    tools = tools_of(warrant, plan, stage, artifact, ports.workload)
+    found = prove(warrant, way, len(known), database, ports.store, ports.clock, tools)
     words = f"Proof of the way back in {stage.environment}"
     put(told.markdown(stage.environment, found), artifact_key(f"proof-{stage.environment}", warrant.release), words)
     return found

@@ -26,6 +26,7 @@ from tasks.build import build
 from tasks.check import check
 from tasks.deploy import deploy
 from tasks.migrate import migrate
+from tasks.operate import tools_of
 from tasks.prepare import prepare, refresh
 from tasks.publish import publish
 from tasks.record import begin, enter, remaining, settle
@@ -75,13 +76,13 @@ def roll_out(warrant: Warrant, plan: Plan, environment: str, artifact: Artifact,
         plan = refresh(inside, plan, environment, desk.service, desk.environments, desk.people, ports)
         stage = plan.stage(environment)
         drilled(inside, plan, stage, desk)
-        proven(inside, plan, stage, desk)  # before anybody is asked
+        proven(inside, plan, stage, artifact, desk)  # before anybody is asked
         here = approve(inside, plan, stage, artifact, desk)
-        proof = proven(here, plan, stage, desk)  # again: an answer may take longer than a proof counts
+        proof = proven(here, plan, stage, artifact, desk)  # again: an answer may take longer than a proof counts
         begin(here, stage)
         back_up(here, stage, database, ports.store)
         for item in stage.schema_steps:
-            migrate(here, plan, item, database)
+            migrate(here, plan, item, database, tools_of(here, plan, stage, artifact, ports.workload))
         schema = as_proven(here, proof, database)
         candidate = deploy(here, plan.deployment(stage, artifact, here.release), ports)
         for name, asked in stage.checks.items():

@@ -6,10 +6,17 @@ from domain.release import standing
 from domain.release.outcomes import Migrated
 from domain.release.plan import Plan
 from domain.schema.migration import Migration
+from tasks.operate import NO_TOOLS, Tools
 from tasks.step import Warrant, note, step
 
 
-def already_applied(warrant: Warrant, plan: Plan, item: Migration, database: Database | None) -> Migrated | None:
+def already_applied(
+    warrant: Warrant,
+    plan: Plan,
+    item: Migration,
+    database: Database | None,
+    tools: Tools = NO_TOOLS,
+) -> Migrated | None:
     """Find the migration's own row, whoever left it, and the schema as it was right after.
 
     Raises Conflict when nothing was applied since and the schema is another one all the same.
@@ -25,9 +32,12 @@ def already_applied(warrant: Warrant, plan: Plan, item: Migration, database: Dat
 
 
 @step(Migrated, observe=already_applied, timeout=3600)
-def migrate(warrant: Warrant, plan: Plan, item: Migration, database: Database | None) -> Migrated:
-    """Apply one migration; one that is applied already is left alone.
+def migrate(
+    warrant: Warrant, plan: Plan, item: Migration, database: Database | None, tools: Tools = NO_TOOLS
+) -> Migrated:
+    """Apply one migration, by SQL or by the image's own tool; one that is applied already is left alone.
 
+    One without a transaction that was cut off is taken up where it is, whatever the schema looks like there.
     Raises Conflict when the schema is not what the journal knows, Rejected when the migration fails; a failed
     transactional one leaves the fingerprint it found.
     """
@@ -35,11 +45,11 @@ def migrate(warrant: Warrant, plan: Plan, item: Migration, database: Database | 
         return Migrated()
     if there := already_applied(warrant, plan, item, database):
         return there
-    before = inspect(warrant, database)
+    before = None if database.begun(item) else inspect(warrant, database)
     warrant.check()
     try:
         patience = plan.schema_.lock_timeout, plan.schema_.lock_budget
-        row = database.migrate(item, warrant.release, warrant.token, *patience)
+        row = database.migrate(item, warrant.release, warrant.token, *patience, tools.new)
     except Rejected as error:
         if item.transactional and database.fingerprint() != before:
             raise Conflict(f"{error.message}\nand the schema is not as before", error.hint) from error

@@ -123,11 +123,13 @@ def survey(service: Service, request: Request, source: Source, history: History)
     commit = source.resolve(request.ref)
     last = history.settled.get(request.environments[-1])
     since = last.commit if last else None
-    folder = service.schema_.migrations if service.schema_ else None
+    tool = service.schema_.tool if service.schema_ else None
+    files = source.files(commit.sha, service.schema_.migrations) if service.schema_ else {}
     return SourceFacts(
         commit=commit,
         tags=source.tags(commit.sha),
         earlier_tags=tuple(tag for change in source.history(None, commit.sha)[1:] for tag in source.tags(change.sha)),
         changes=source.history(since, commit.sha),
-        migrations=read(source.files(commit.sha, folder)) if folder else (),
+        migrations=() if tool else read(files),
+        wanted=dict(files) if tool else {},
     )

@@ -4,22 +4,34 @@ from tempfile import TemporaryFile
 
 from domain.errors import Rejected
 from domain.ports import Clock, Database, Source, Store
+from domain.release.artifact import Artifact
 from domain.release.plan import Plan, Stage
 from domain.schema.migration import SMOKE
 from domain.schema.proof import Proof, Proven, Subject, kept, subject_of
 from domain.schema.proof import prove as judge
 from domain.schema.rehearsal import WayBack
+from domain.schema.tool import way_by_tool
+from tasks.operate import NO_TOOLS, Tools
 from tasks.rehearse import rehearse
+from tasks.rehearse_by_tool import rehearse_by_tool
 from tasks.step import Warrant, note, step
 
 
 @step(Proven, timeout=3600)
-def prove(warrant: Warrant, way: WayBack, number: int, database: Database, store: Store, clock: Clock) -> Proven:
+def prove(
+    warrant: Warrant,
+    way: WayBack,
+    number: int,
+    database: Database,
+    store: Store,
+    clock: Clock,
+    tools: Tools = NO_TOOLS,
+) -> Proven:
     """Walk the way there and back on a copy, as the proof of that number; the whole proof goes into the store.
 
     Raises Rejected with every reason why the way back does not hold.
     """
-    return keep(warrant, on_a_copy(database, way, clock.now()), f"proof-{number + 1}", store)
+    return keep(warrant, on_a_copy(database, way, clock.now(), tools=tools), f"proof-{number + 1}", store)
 
 
 def keep(warrant: Warrant, proof: Proof, name: str, store: Store) -> Proven:
@@ -35,7 +47,7 @@ def keep(warrant: Warrant, proof: Proof, name: str, store: Store) -> Proven:
     return kept(proof, key)
 
 
-def on_a_copy(database: Database, way: WayBack, at: float, *, applied: bool = False) -> Proof:
+def on_a_copy(database: Database, way: WayBack, at: float, *, applied: bool = False, tools: Tools = NO_TOOLS) -> Proof:
     """Restore a dump of what is there now beside it, rehearse there, and judge.
 
     `at` in seconds since the epoch; `applied`: the steps are there already, and are taken back first.
@@ -44,13 +56,20 @@ def on_a_copy(database: Database, way: WayBack, at: float, *, applied: bool = Fa
         backup = database.backup(dump)
         dump.seek(0)
         with database.clone(dump, backup) as clone:
-            rehearsal = rehearse(clone, way, applied=applied)
+            by_tool = tools != NO_TOOLS
+            rehearsal = rehearse_by_tool(clone, way, tools) if by_tool else rehearse(clone, way, applied=applied)
     return judge(way, rehearsal, subject_of(way, backup.fingerprint, backup.server), at)
 
 
 @note
-def way_of(plan: Plan, stage: Stage, source: Source) -> WayBack:
-    """Read what is to be tried: the stage's steps, and the statements of the version there and of the one to come."""
+def way_of(plan: Plan, stage: Stage, artifact: Artifact, source: Source) -> WayBack:
+    """Read what is to be tried: the stage's steps, and the statements of the version there and of the one to come.
+
+    `artifact` is the one to come; where images bring their own tool, their own smoke test takes the statements' place.
+    """
+    if plan.schema_ and plan.schema_.tool:
+        there = stage.previous.deployment.artifact.digest if stage.previous else None
+        return way_by_tool(plan.schema_.tool, stage.schema_steps, there, artifact.digest)
     folder = plan.schema_.migrations if plan.schema_ else ""
     old = source.files(stage.previous.commit, folder).get(SMOKE, "") if stage.previous else None
     return WayBack(steps=stage.schema_steps, old=old, new=source.files(plan.commit.sha, folder).get(SMOKE))

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 from adapters import postgres_script as script
 from domain.errors import Rejected
+from domain.ports import Tool
 from domain.schema.backup import TableDigest
 from domain.schema.rehearsal import Cost, Seen
 
@@ -36,6 +37,13 @@ class MemoryClone:
                 except sqlite3.Error as error:
                     raise Rejected(f"line {statement.line}: {error}") from error
         return Cost(seconds=round(time.monotonic() - began, 3))
+
+    def operate(self, tool: Tool, line: str, *, revision: str = "", timeout: float) -> tuple[Cost, str]:
+        """Have a tool run one line; it finds no database here, and what it would do is up to the test."""
+        result = tool.run(line, database="a copy in memory", revision=revision, timeout=timeout)
+        if result.exit_code:
+            raise Rejected(f"exit code {result.exit_code}: {result.output.strip()}", "see what it says")
+        return Cost(seconds=0.0), result.output
 
     def speak(self, statements: str, *, keep: bool) -> tuple[tuple[str, str], ...]:
         """Run a version's statements, each in a savepoint of one transaction; returns those that failed."""

@@ -11,7 +11,8 @@ import zstandard
 from adapters import postgres_script as script
 from adapters.memory.clone import MemoryClone, digests, fingerprint
 from domain.environment.orphans import Belonging
-from domain.errors import Conflict, Rejected, Unavailable
+from domain.errors import Conflict, Invalid, Rejected, Unavailable
+from domain.ports import Tool
 from domain.schema.backup import Backup
 from domain.schema.migration import Applied, Migration
 
@@ -30,6 +31,7 @@ class MemoryDatabase:
         self.down = False
         self.scratches: list[Belonging] = []
         self._applied: dict[int, Applied] = {}
+        self._failed: set[str] = set()
         self._token = 0
         self._link = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
         self._link.execute("pragma user_version = 1")  # an empty database has no page, and cannot be serialized
@@ -61,13 +63,20 @@ class MemoryDatabase:
             return {table: digest.rows for table, digest in digests(self._link).items()}
 
     def migrate(
-        self, step: Migration, release: str, token: int, lock_timeout: float = 0.05, lock_budget: float = 30.0
+        self,
+        step: Migration,
+        release: str,
+        token: int,
+        lock_timeout: float = 0.05,
+        lock_budget: float = 30.0,
+        tool: Tool | None = None,
     ) -> Applied:
         """Apply one migration.
 
         Raises Rejected when its SQL fails or somebody holds the locks, Conflict when it was edited or the token is old.
         """
-        script.refuse_own_transactions(step.up, step.label)
+        if step.by == "sql":
+            script.refuse_own_transactions(step.up, step.label)
         with self._answering():
             self._insist(token, step.label)
             if known := self._applied.get(step.number):
@@ -77,11 +86,18 @@ class MemoryDatabase:
             if self.holder:
                 budget = f"no lock within {lock_budget:g} s ({lock_timeout:g} s at a time)"
                 raise Rejected(f"{step.label}: {budget}; nothing was changed\n{self.holder}", "end the transaction")
-            self._run(step)
+            if step.by == "tool":
+                self._operate(step, tool)
+            else:
+                self._run(step)
             told = step.model_dump(include={"number", "name", "phase"}) | {"checksum": step.checksum}
             row = Applied(**told, release=release, fingerprint=fingerprint(self._link))
             self._applied[step.number] = row
             return row
+
+    def begun(self, step: Migration) -> bool:
+        """Tell whether a tool failed in this step, and left the schema part way."""
+        return step.checksum in self._failed
 
     def claim(self, token: int) -> None:
         """Refuse older owners from now on."""
@@ -145,6 +161,17 @@ class MemoryDatabase:
                 return False
             self.scratches[:] = [it for it in self.scratches if it.id != belonging.id]
             return True
+
+    def _operate(self, step: Migration, tool: Tool | None) -> None:
+        if tool is None:
+            raise Invalid(f"{step.label} is by tool, and no image is at hand", "let a release apply it")
+        before = fingerprint(self._link)
+        result = tool.run(step.up, timeout=step.timeout)
+        if result.exit_code:
+            if fingerprint(self._link) != before:
+                self._failed.add(step.checksum)
+            raise Rejected(f"{step.label}: the tool ended with {result.exit_code}", "mend the migration")
+        self._failed.discard(step.checksum)
 
     def _run(self, step: Migration) -> None:
         try:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from adapters.secrets import remember
+from adapters.secrets import elsewhere, remember
 from domain.errors import Invalid
 
 
@@ -14,8 +14,9 @@ class MemorySecrets:
 
     def resolve(self, reference: str) -> str:
         """Look up a reference. Raises Invalid naming it."""
-        value = self._values.get(reference, "")
-        if not value:
+        plain, _, database = reference.partition("?database=")
+        if not (value := self._values.get(plain, "")):
             raise Invalid(f"{reference} has no value", "give it to MemorySecrets")
+        value = elsewhere(plain, value, database)
         remember(value)
         return value

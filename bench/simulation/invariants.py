@@ -147,7 +147,10 @@ def nothing_unproven_is_migrated(episode: Episode) -> Iterator[str]:
 
 
 def effects_happen_once(episode: Episode) -> Iterator[str]:
-    """A release builds, pushes and starts each thing once; a process that fell asleep may have built beside another."""
+    """A release builds, pushes and starts each thing once; a process that fell asleep may have built beside another.
+
+    A build that failed leaves nothing behind: where a process died before it said so it is tried once more.
+    """
     life = episode.life
     seen = Counter(
         (e.what, e.service, e.environment, e.name, e.release)
@@ -156,8 +159,9 @@ def effects_happen_once(episode: Episode) -> Iterator[str]:
     )
     gone = Counter((e.service, e.environment, e.name, e.release) for e in life.effects if e.what == "remove")
     asleep = any(it.kind not in _HARMLESS for it in life.ever)
+    more = {"push": asleep, "build": asleep or "before failed build " in life.hit}
     for (what, *name), count in seen.items():
-        if count > 1 + (gone[tuple(name)] if what == "create" else asleep):  # type: ignore[index]  # four words
+        if count > 1 + (gone[tuple(name)] if what == "create" else more[what]):  # type: ignore[index]  # four words
             yield f"{what} {' '.join(name)} happened {count} times"
     yield from (
         f"{e.name} was started in the place of another, for {e.release}" for e in life.effects if e.what == "replace"

@@ -17,6 +17,7 @@ from domain.release.service import Check, Placement, Service
 from domain.release.version import name as name_version
 from domain.schema.lint import lint
 from domain.schema.migration import Applied, Migration, pending
+from domain.schema.tool import steps_by_tool
 from domain.value import Value
 
 
@@ -28,6 +29,7 @@ class SourceFacts(Value):
     earlier_tags: tuple[str, ...] = ()
     changes: tuple[Commit, ...] = ()
     migrations: tuple[Migration, ...] = ()
+    wanted: dict[str, str] = Field(default={}, description="what says which schema is wanted, where a tool migrates")
 
 
 class History(Value):
@@ -99,7 +101,7 @@ def _stage(service: Service, environment: Environment, source: SourceFacts, hist
     judged = previous is not None and environment.rollout.evidence == "traffic"
     shares = environment.rollout.shares(environment.replicas, judged=judged) if previous else (100,)
     ramp, why = _ramp(tuple(100 * it for it in shares), service, environment, judged, history)
-    steps = _schema_steps(service, environment.name, source.migrations, history.applied.get(environment.name, ()))
+    steps = _schema_steps(service, environment.name, source, history.applied.get(environment.name, ()))
     consumers = service.schema_.consumers if service.schema_ else ()
     return Stage(
         environment=environment.name,
@@ -114,6 +116,7 @@ def _stage(service: Service, environment: Environment, source: SourceFacts, hist
         config=configuration(environment, placement),
         checks=_checks(service, environment.name),
         database=placement.database,
+        database_inside=placement.database_inside or placement.database,
         previous=previous,
         way_back=_way_back(previous, steps),
     )
@@ -143,11 +146,13 @@ def configuration(environment: Environment, placement: Placement) -> dict[str, s
 
 
 def _schema_steps(
-    service: Service, environment: str, bundle: Sequence[Migration], applied: Sequence[Applied]
+    service: Service, environment: str, source: SourceFacts, applied: Sequence[Applied]
 ) -> tuple[Migration, ...]:
     if service.schema_ is None or service.environments[environment].database is None:
         return ()
-    return pending(bundle, applied)
+    if service.schema_.tool:
+        return steps_by_tool(service.schema_.tool, source.wanted, applied)
+    return pending(source.migrations, applied)
 
 
 def _checks(service: Service, environment: str) -> dict[str, Check]:

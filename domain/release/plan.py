@@ -66,6 +66,7 @@ class Stage(Value):
     config: dict[str, str] = {}
     checks: dict[str, Check] = {}
     database: str | None = Field(default=None, description="secret reference to the migrator's connection string")
+    database_inside: str | None = Field(default=None, description="the same, as a container reaches it")
     previous: Settled | None = None
     way_back: WayBack
 

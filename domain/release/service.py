@@ -8,6 +8,7 @@ from domain.canary.criteria import Criteria
 from domain.release.measure import Measure
 from domain.schema.consumer import Consumer
 from domain.schema.proof import FRESH, WALKED
+from domain.schema.tool import ToolSpec
 from domain.value import Name, Seconds, Value
 
 
@@ -40,7 +41,10 @@ class Runtime(Value):
 class SchemaSpec(Value):
     """Where the migrations are, and how patient they may be."""
 
-    migrations: str = "db/migrations"
+    migrations: str = Field(
+        default="db/migrations", description="folder; with a tool: what says which schema is wanted"
+    )
+    tool: ToolSpec | None = Field(default=None, description="the image's own migration tool, instead of SQL files")
     lock_timeout: Seconds = 0.05
     lock_budget: Seconds = Field(default=30.0, description="total time to try for locks before failing clean")
     proof_expires: Seconds = Field(default=FRESH, gt=0, description="how long a proof of the way back counts")
@@ -102,6 +106,9 @@ class Placement(Value):
     port: int = Field(ge=1024, le=55535, description="where users reach it through the router")
     config: dict[str, str] = Field(default_factory=dict, description="values; secrets as secret://… references")
     database: str | None = Field(default=None, description="secret reference to the migrator's connection string")
+    database_inside: str | None = Field(
+        default=None, description="the same for a container, where it reaches the server by another address"
+    )
     measure: Measure | None = Field(default=None, description="none: by the router's log alone")
 
 

@@ -1,5 +1,6 @@
 """Read one migration and its way back, and find what would hurt."""
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
 from domain.schema.change import Change
@@ -10,6 +11,7 @@ from domain.schema.header import Allowance, read_header
 from domain.schema.impact import Finding, Impact
 from domain.schema.migration import Migration
 from domain.schema.rules import RULES
+from domain.schema.tool import words
 
 _BOTH_WAYS = frozenset({"opaque", "own-transaction", "search-path", "cascade"})  # as wrong on the way back
 _WHOLE_SCRIPT = frozenset({"missing-down", "expand-stays", "not-undone"})  # an answer may stand anywhere in it
@@ -17,6 +19,12 @@ _WHOLE_SCRIPT = frozenset({"missing-down", "expand-stays", "not-undone"})  # an 
 
 def lint(step: Migration, consumers: Sequence[Consumer] = ()) -> Impact:
     """Classify every statement, and hold both scripts against the rules; a reason beside a statement answers."""
+    if step.by == "tool":
+        return Impact(
+            migration=step.label,
+            changes=(Change(what=f"`{shlex.join(words(step.up))}` by the image's own tool", kind="opaque"),),
+            findings=(),
+        )
     up, down = f"{step.label}.up.sql", f"{step.label}.down.sql"
     statements = parse(step.up)
     if isinstance(statements, Fault):

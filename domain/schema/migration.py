@@ -27,6 +27,7 @@ class Migration(Value):
     timeout: float = 30.0
     up: str
     down: str | None = None
+    by: Literal["sql", "tool"] = Field(default="sql", description="tool: both scripts are commands of its image")
 
     @property
     def checksum(self) -> str:
@@ -43,6 +44,8 @@ class Migration(Value):
         """Turn it around: the way back as a script of its own, run as its own header says; None without one."""
         if self.down is None:
             return None
+        if self.by == "tool":
+            return self.model_copy(update={"up": self.down, "down": None})
         header, _ = read_header(f"{self.label}.down.sql", self.down, [])
         return self.model_copy(update={"up": self.down, "down": None, **dict(header)})
 

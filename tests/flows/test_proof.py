@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from adapters.memory.database import MemoryDatabase
-from domain.errors import Conflict, Invalid, Refused, Rejected, ReleaseError
+from domain.errors import Conflict, Invalid, Refused, Rejected, ReleaseError, Unavailable
 from domain.facts import Done
 from domain.release.recall import proofs_of
 from domain.schema.migration import Applied, Migration
@@ -237,9 +237,19 @@ def test_a_drill_leaves_an_environment_alone_that_somebody_changes(opened: "Worl
     commit(opened, up__sql=UP, down__sql=DOWN)
     go("v1.1.0")
     opened.desk.leases.take("shop", "dev", "shop-v9-someone/run 1", "releasing", 60.0)
-    [told] = drill.fn("shop", "dev")
-    assert told["holds"] == "not walked"
-    assert "shop-v9-someone" in told["what"]
+    with pytest.raises(Unavailable, match=r"shop in dev: .*shop-v9-someone"):
+        drill.fn("shop", "dev")
+
+
+def test_the_drill_of_the_week_comes_back_to_where_somebody_was_at_work(
+    opened: "World", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(opened, up__sql=UP, down__sql=DOWN)
+    go("v1.1.0")
+    lease = opened.desk.leases.take("shop", "dev", "shop-v9-someone/run 1", "releasing", 60.0)
+    monkeypatch.setattr(opened.desk.ports.clock, "sleep", lambda _: opened.desk.leases.give_back(lease))
+    [told] = drill.fn(service="", environment="")
+    assert told["holds"] == "yes"
 
 
 def test_a_first_release_has_nothing_to_drill_and_an_unknown_place_is_refused(opened: "World") -> None:
