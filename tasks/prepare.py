@@ -124,12 +124,13 @@ def survey(service: Service, request: Request, source: Source, history: History)
     last = history.settled.get(request.environments[-1])
     since = last.commit if last else None
     tool = service.schema_.tool if service.schema_ else None
-    files = source.files(commit.sha, service.schema_.migrations) if service.schema_ else {}
+    folders = (service.schema_.migrations, *(tool.watch if tool else ())) if service.schema_ else ()
+    files = {folder: source.files(commit.sha, folder) for folder in folders}
     return SourceFacts(
         commit=commit,
         tags=source.tags(commit.sha),
         earlier_tags=tuple(tag for change in source.history(None, commit.sha)[1:] for tag in source.tags(change.sha)),
         changes=source.history(since, commit.sha),
-        migrations=() if tool else read(files),
-        wanted=dict(files) if tool else {},
+        migrations=() if tool else read({name: text for it in files.values() for name, text in it.items()}),
+        wanted={f"{it}/{name}": text for it, known in files.items() for name, text in known.items()} if tool else {},
     )

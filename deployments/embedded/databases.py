@@ -39,10 +39,10 @@ def ensure_all(secrets: Path, *, port: int, host: str, names: Iterable[str]) -> 
 
 
 def ensure(admin: str, secrets: Path, *, port: int, name: str, host: str) -> None:
-    """Make sure that `name` (service-environment) has its database, its roles and the two URLs among the secrets.
+    """Make sure that `name` (service-environment) has its database, its roles and the three URLs among the secrets.
 
-    `NAME-migrator-url` is for this machine, `NAME-app-url` for containers, which reach it at `host`. Passwords are
-    random and made once. `admin` is the superuser's URL.
+    `NAME-migrator-url` is for this machine, `NAME-app-url` for containers (they reach it at `host`), `NAME-tool-url` for
+    a migration tool in one. Passwords are random and made once. `admin` is the superuser's URL.
     """
     database = name.replace("-", "_")
     migrator, app = f"{database}_migrator", f"{database}_app"
@@ -58,6 +58,7 @@ def ensure(admin: str, secrets: Path, *, port: int, name: str, host: str) -> Non
                 )
             )
     write(secrets / f"{name}-migrator-url", postgres.dsn(port, migrator, words["migrator"], database))
+    write(secrets / f"{name}-tool-url", postgres.dsn(port, migrator, words["migrator"], database, host))
     write(secrets / f"{name}-app-url", postgres.dsn(port, app, words["app"], database, host))
 
 

@@ -28,6 +28,7 @@ class ToolSpec(Value):
     smoke: tuple[str, ...] = Field(min_length=1, description="tries what users do; on a copy, old and new image alike")
     status: tuple[str, ...] = Field(default=(), description="prints the revision of the schema; compared, never parsed")
     down: tuple[str, ...] = Field(default=(), description=f"goes back to ${REVISION}, which `status` printed before")
+    watch: tuple[str, ...] = Field(default=(), description="more folders that say which schema is wanted")
     variable: str = Field(default="DATABASE_URL", description="config key that names the database to the image")
     timeout: Seconds = 600.0
 
