@@ -91,9 +91,14 @@ class DockerWorkload:
             list(pool.map(stop_one, replicas))
 
     def claim(self, service: str, environment: str, token: int) -> None:
-        """Refuse older owners from now on."""
-        with speaking(f"claiming {service} in {environment}"), self._fence.turn(service, environment, token):
-            return
+        """Refuse older owners from now on, and end the commands that one of them still has running."""
+        filters = container.filters(self._stack, service, environment)
+        filters["label"].append(_CHECK)
+        with speaking(f"claiming {service} in {environment}"), self._fence.turn(service, environment, token) as insist:
+            for row in self._engine.api.containers(all=True, filters=filters):
+                if container.token(row) < token:
+                    insist()
+                    self._remove(row["Id"])
 
     def run(self, deployment: Deployment, command: Sequence[str], timeout: float) -> CommandResult:
         """Run a command in place of the image's own; `output` is both streams in order, the last 64 KiB.

@@ -137,7 +137,10 @@ class Workload(Keeper, Protocol):
         ...
 
     def claim(self, service: str, environment: str, token: int) -> None:
-        """Refuse older owners (lower tokens) there from now on. Raises Conflict when a newer one has been there."""
+        """Refuse older owners (lower tokens) there from now on, and end the commands that they still have running.
+
+        Raises Conflict when a newer one has been there.
+        """
         ...
 
     def run(self, deployment: Deployment, command: Sequence[str], timeout: float) -> CommandResult:

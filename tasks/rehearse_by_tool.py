@@ -48,7 +48,7 @@ class _Handed:
         """Go up, and down where the tool can; whatever was there before must be there again, to the bit."""
         self._try("old version before", self._tools.old, self._way.old)
         self._look("old version before")
-        revision = self._status()
+        revision = self._status() if self._way.undone else ""
         self.costs = self._run("up", self._way.steps)
         self._look("up")
         if self._way.undone:
@@ -56,7 +56,8 @@ class _Handed:
             self._look("down")
             self._run("up again", self._way.redone)
             self._look("up again")
-        self._try("old version", self._tools.old, self._way.old)
+        if self._way.steps:
+            self._try("old version", self._tools.old, self._way.old)
         self._try("new version", self._tools.new, self._way.new)
         if self._way.undone:
             self._run("down after writes", self._way.ways_back, revision)

@@ -87,7 +87,7 @@ LONGER = {  # file: (lines at most, why it is better in one piece)
     "tests/adapters/test_router.py": (560, "one contract, then what only real traffic can show"),
     "tests/adapters/test_secrets.py": (270, "one contract over three kinds of reference, and the mask over the log"),
     "tests/adapters/test_store.py": (260, "one contract over three stores, then what each of them can lose"),
-    "tests/adapters/test_workload.py": (515, "one contract, then what only a real engine can show"),
+    "tests/adapters/test_workload.py": (525, "one contract, then what only a real engine can show"),
     "tests/config/test_catalog.py": (300, "one good folder, and everything in it that can contradict the rest"),
     "tests/domain/test_drift.py": (390, "one scene, changed on every plane, and then on all of them at once"),
     "tests/domain/test_schema_changes.py": (290, "one table: a hundred statements and what each of them does"),

@@ -41,8 +41,8 @@ def ensure_all(secrets: Path, *, port: int, host: str, names: Iterable[str]) -> 
 def ensure(admin: str, secrets: Path, *, port: int, name: str, host: str) -> None:
     """Make sure that `name` (service-environment) has its database, its roles and the three URLs among the secrets.
 
-    `NAME-migrator-url` is for this machine, `NAME-app-url` for containers (they reach it at `host`), `NAME-tool-url` for
-    a migration tool in one. Passwords are random and made once. `admin` is the superuser's URL.
+    `NAME-migrator-url` is for this machine, `NAME-app-url` for containers, which reach it at `host`, and
+    `NAME-tool-url` for a migration tool in one. Passwords are random and made once. `admin` is the superuser's URL.
     """
     database = name.replace("-", "_")
     migrator, app = f"{database}_migrator", f"{database}_app"

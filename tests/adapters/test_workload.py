@@ -250,6 +250,18 @@ def test_a_claimed_environment_refuses_older_owners_before_anything_runs_there(p
 
 
 @pytest.mark.real
+def test_a_newer_owner_ends_the_command_of_an_older_one(published: "Published", environment: str) -> None:
+    place, there = Place(published.docker, published.artifact), {"label": f"interlock.environment={environment}"}
+    with ThreadPoolExecutor(1) as beside:
+        older = beside.submit(lambda: place.workload.run(place.deployment(environment), SLOW, timeout=50))
+        assert eventually(lambda: bool(published.api.containers(filters=there)))
+        place.workload.claim("shop", environment, 8)
+        assert published.api.containers(all=True, filters=there) == []
+        with pytest.raises((Conflict, Rejected), match="newer owner"):
+            older.result(timeout=30)
+
+
+@pytest.mark.real
 @pytest.mark.parametrize(
     ("act", "place"),
     [
