@@ -52,6 +52,7 @@ LONGEST = {"flows": 80, "tasks": 60, "domain": 250, "config": 250, "ledger": 220
 LONGEST_FUNCTION = 40
 LONGER = {  # file: (lines at most, why it is better in one piece)
     "adapters/docker_workload.py": (240, "one port: what a container is made of, and how it comes and goes"),
+    "domain/facts.py": (275, "every kind of fact on one page, each with what it says"),
     "domain/ports.py": (455, "every port on one page, each method with its promises; Protocols have no bodies"),
     "flows/dispatch.py": (105, "all that is asked of Prefect's API, one question after the other"),
     "flows/hold.py": (115, "two leases, kept alive, parked and given back by the same rules"),
@@ -100,7 +101,7 @@ LONGER = {  # file: (lines at most, why it is better in one piece)
 }
 LONGER_FUNCTIONS = {  # file:function: (lines at most, why)
     "domain/release/draw_up.py:draw_up": (45, "one keyword argument per field of the plan"),
-    "domain/release/explain.py:sentence": (55, "one case for each kind of fact"),
+    "domain/release/explain.py:sentence": (60, "one case for each kind of fact"),
     "tests/end_to_end/test_line.py:test_a_release_starts_in_the_browser_and_waits_for_pasted_signatures": (
         60,
         "one sitting of two people, click by click",
