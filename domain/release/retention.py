@@ -16,6 +16,7 @@ A backup without its dump or its manifest is none, and goes after a day unless o
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from math import inf
 
 from pydantic import Field
 
@@ -194,7 +195,7 @@ def _migrates(entry: Entry) -> bool:
 
 def _ruled(backups: Sequence[Shelved], place: Place, keep: Keep) -> list[Ruling]:
     known = [it for it in backups if it.whole and it.release in place.releases and _age(it, place) >= 0]
-    newest = {it.key for it in sorted(known, key=lambda it: (_age(it, place), it.key))[: keep.least]}
+    newest = {it.key for it in sorted(known, key=lambda it: _youth(it, place))[: keep.least]}
     return [_rule(it, place, newest, keep) for it in backups]
 
 
@@ -220,6 +221,11 @@ def _rule(it: Shelved, place: Place, newest: set[str], keep: Keep) -> Ruling:
         return Ruling(backup=it, keep=True, reasons=tuple(why))
     what = "nothing needs it" if it.whole else "it is incomplete, and whoever took it is gone"
     return Ruling(backup=it, keep=False, reasons=(f"it is {age / _DAY:.1f} d old", what))
+
+
+def _youth(it: Shelved, place: Place) -> tuple[float, float, str]:
+    """Put the youngest first; of two that are as old by the store, which may count in seconds, the journal knows."""
+    return _age(it, place), place.taken.get(it.key, inf), it.key
 
 
 def _age(it: Shelved, place: Place) -> float:

@@ -128,6 +128,12 @@ def test_a_young_one_is_kept_and_its_age_is_the_younger_of_what_store_and_journa
     assert house.rule(keep)[told].says == "it is the newest; it is 20.0 d old, and kept for 30 d"
 
 
+def test_of_backups_that_a_store_calls_as_old_the_journal_knows_the_newer(house: House) -> None:
+    newer = house.over("z1", "a1", "z2", "a2", days=83)
+    house.ages = dict.fromkeys(house.ages, 79 * DAY)  # a store that was moved
+    assert house.rule().keys() - house.goes() == set(newer[2:])
+
+
 UNFINISHED: dict[str, tuple[Phase, ...]] = {
     "being planned": (),
     "planned": ("planned",),
