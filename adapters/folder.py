@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -65,6 +65,25 @@ class Folder:
         near = self._root / checked(prefix.rpartition("/")[0]) if "/" in prefix else self._root
         found = (path.relative_to(self._root).as_posix() for path in near.rglob("*") if path.is_file())
         return iter(sorted(key for key in found if key.startswith(prefix) and not key.startswith(".")))
+
+    def ages(self, prefix: str) -> Mapping[str, float]:
+        """Tell how long ago each object with a prefix was written, in seconds, by this machine's clock."""
+        ages = {}
+        for key in self.keys(prefix):
+            with suppress(FileNotFoundError):  # somebody removed it meanwhile
+                ages[key] = time.time() - (self._root / key).stat().st_mtime
+        return ages
+
+    def remove(self, key: str) -> None:
+        """Remove an object; its folder stays, since somebody may be about to write into it."""
+        path = self._root / checked(key)
+        if not path.is_file():
+            return
+        try:
+            path.unlink(missing_ok=True)
+            _flush(path.parent)  # after a power cut it is still gone, whatever was removed after it
+        except OSError as error:
+            raise self._explained(error, path) from error
 
     def belongings(self) -> tuple[Belonging, ...]:
         """List unfinished writes; one is in use while its writer lives and holds its lock."""
@@ -150,12 +169,17 @@ def _place(part: Path, path: Path, sha256: str) -> str:
         if not path.is_file():
             raise NotADirectoryError(path) from None
         return _same(path, sha256)
-    folder = os.open(path.parent, os.O_RDONLY)
+    _flush(path.parent)  # the name too must survive a power cut
+    return sha256
+
+
+def _flush(path: Path) -> None:
+    """Have the disk know which names are in a folder."""
+    folder = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(folder)  # the name too must survive a power cut
+        os.fsync(folder)
     finally:
         os.close(folder)
-    return sha256
 
 
 def _same(path: Path, sha256: str) -> str:

@@ -3,7 +3,7 @@
 import hashlib
 import io
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from itertools import chain
@@ -82,12 +82,20 @@ class S3:
 
     def keys(self, prefix: str) -> Iterator[str]:
         """List keys with a prefix, in order."""
-        with self._explained(prefix):
-            pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self.bucket, Prefix=self.prefix + prefix
-            )
-            found = [item["Key"].removeprefix(self.prefix) for page in pages for item in page.get("Contents", [])]
-        return iter(sorted(found))
+        return iter(self._listed(prefix))
+
+    def ages(self, prefix: str) -> Mapping[str, float]:
+        """Tell how many seconds ago each object with a prefix was written, by the clocks of S3 and of this machine."""
+        return {key: time.time() - item["LastModified"].timestamp() for key, item in self._listed(prefix).items()}
+
+    def remove(self, key: str) -> None:
+        """Remove an object; a bucket with versions keeps what was there until its own rules let go of it.
+
+        Raises Invalid when the key may not (s3:DeleteObject).
+        """
+        name = self.prefix + checked(key)
+        with self._explained(name):
+            self._client.delete_object(Bucket=self.bucket, Key=name)  # S3 says yes to what is not there, too
 
     def belongings(self) -> tuple[Belonging, ...]:
         """List uploads in parts that were begun and not ended; nobody can tell whose writer lives, so a day is in use.
@@ -110,6 +118,14 @@ class S3:
         with self._explained(belonging.name), suppress(self._client.exceptions.NoSuchUpload):
             self._client.abort_multipart_upload(Bucket=self.bucket, Key=belonging.name, UploadId=belonging.id)
         return True
+
+    def _listed(self, prefix: str) -> dict[str, Any]:
+        with self._explained(prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=self.prefix + prefix
+            )
+            found = {item["Key"].removeprefix(self.prefix): item for page in pages for item in page.get("Contents", [])}
+        return dict(sorted(found.items()))
 
     @cached_property
     def _client(self) -> Any:

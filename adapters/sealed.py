@@ -7,7 +7,7 @@ and not before. What was stored unsealed can still be read. Names and sizes of o
 import hashlib
 import io
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import IO
@@ -84,6 +84,14 @@ class Sealed:
     def keys(self, prefix: str) -> Iterator[str]:
         """List keys with a prefix, in order."""
         return self._inner.keys(prefix)
+
+    def ages(self, prefix: str) -> Mapping[str, float]:
+        """Tell how long ago each object with a prefix was written, in seconds."""
+        return self._inner.ages(prefix)
+
+    def remove(self, key: str) -> None:
+        """Remove an object; no key is needed for it."""
+        self._inner.remove(key)
 
     def belongings(self) -> tuple[Belonging, ...]:
         """List unfinished writes."""

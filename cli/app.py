@@ -43,6 +43,7 @@ WORDS: Mapping[str, Word] = {
     "schema": Word("schema", _LOOK, "Lint, prove, apply and take back migrations"),
     "data": Word("data", _TEND, "Copy a database without what is private in it"),
     "lease": Word("lease", _TEND, "See who holds an environment, and free a dead one"),
+    "backups": Word("backups", _TEND, "See which backups are kept and why, hold one, and let go of what nothing needs"),
     "orphans": Word("orphans", _TEND, "See what nobody owns any more, and remove it"),
     "notices": Word("notices", _TEND, "See messages that wait or were given up, and deliver what is due"),
     "verify": Word("verify", _TEND, "Prove that nobody rewrote the journal"),

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationInfo
 
 from domain.release.recovery import Limits
+from domain.release.retention import Keep
 from domain.value import Name, Seconds, Value
 
 HOUSE = Path(__file__).resolve().parent.parent
@@ -96,6 +97,7 @@ class FolderStore(Value):
     kind: Literal["folder"]
     folder: Location
     seal: Seal | None = Field(default=None, description="none: backups lie there as they are")
+    keep: Keep = Keep()
 
 
 class S3Store(Value):
@@ -109,6 +111,7 @@ class S3Store(Value):
     access_key: Reference
     secret_key: Reference
     seal: Seal | None = Field(default=None, description="none: backups lie there as they are")
+    keep: Keep = Keep()
 
 
 class AWS(Value):

@@ -15,7 +15,7 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
 from config.load import catalog, load
-from deployments import drill, reconcile, refresh, release, rollback, sweep, train
+from deployments import drill, prune, reconcile, refresh, release, rollback, sweep, train
 from deployments.choices import offer
 
 POOL = "interlock"
@@ -23,7 +23,7 @@ POOL = "interlock"
 
 def described() -> tuple[RunnerDeployment, ...]:
     """List every deployment, as the code has it."""
-    return tuple(module.build() for module in (drill, reconcile, refresh, release, rollback, sweep, train))
+    return tuple(module.build() for module in (drill, prune, reconcile, refresh, release, rollback, sweep, train))
 
 
 def keep(wanted: RunnerDeployment, present: DeploymentResponse) -> RunnerDeployment:

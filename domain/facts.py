@@ -202,6 +202,31 @@ class Cleared(Value):
     reason: str
 
 
+class BackupHeld(Value):
+    """A person wants a backup to be kept until it is freed."""
+
+    kind: Literal["backup held"] = "backup held"
+    key: str = Field(description="the name of dump and manifest in the store, without their endings")
+    reason: str = Field(min_length=1)
+
+
+class BackupFreed(Value):
+    """A person does not hold a backup any more."""
+
+    kind: Literal["backup freed"] = "backup freed"
+    key: str
+    reason: str = Field(min_length=1)
+
+
+class BackupLetGo(Value):
+    """A backup is about to be removed; a hold that stands before this in the journal still keeps it."""
+
+    kind: Literal["backup let go"] = "backup let go"
+    key: str
+    objects: tuple[str, ...] = Field(description="what is removed of it, in this order")
+    reason: str
+
+
 Fact = Annotated[
     Opened
     | Planned
@@ -223,7 +248,10 @@ Fact = Annotated[
     | NowServing
     | Announced
     | Compared
-    | Cleared,
+    | Cleared
+    | BackupHeld
+    | BackupFreed
+    | BackupLetGo,
     Field(discriminator="kind"),
 ]
 FACT: TypeAdapter[Fact] = TypeAdapter(Fact)

@@ -328,7 +328,7 @@ class Clone(Protocol):
 
 
 class Store(Keeper, Protocol):
-    """A place for evidence, backups and checkpoints: write once, read by key."""
+    """A place for evidence, backups and checkpoints: write once, read by key, remove what nobody needs any more."""
 
     def put(self, key: str, chunks: Iterable[bytes]) -> str:
         """Write an object; return its sha256. Raises Conflict when the key exists with other content."""
@@ -340,6 +340,14 @@ class Store(Keeper, Protocol):
 
     def keys(self, prefix: str) -> Iterator[str]:
         """List keys with a prefix, in order."""
+        ...
+
+    def ages(self, prefix: str) -> Mapping[str, float]:
+        """Tell how long ago each object with a prefix was written: key → seconds, by the store's clock, in order."""
+        ...
+
+    def remove(self, key: str) -> None:
+        """Remove an object for good before anything else is done; one that is gone is fine."""
         ...
 
 

@@ -3,7 +3,8 @@
 import hashlib
 import io
 import threading
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO
 
@@ -13,10 +14,15 @@ from domain.errors import Conflict, Invalid
 
 
 class MemoryStore:
-    """Objects live as long as this value; `unfinished` are writes that broke off half-way."""
+    """Objects live as long as this value; `unfinished` are writes that broke off half-way.
 
-    def __init__(self) -> None:
+    `written` says when each was written, in seconds since the epoch, by `now`.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self.now = now
         self.unfinished: list[Belonging] = []
+        self.written: dict[str, float] = {}
         self._objects: dict[str, bytes] = {}
         self._lock = threading.Lock()
 
@@ -27,6 +33,7 @@ class MemoryStore:
         with self._lock:
             if self._objects.setdefault(key, content) != content:
                 raise Conflict(f"{key} exists with other content", "objects are written once: choose another key")
+            self.written.setdefault(key, self.now())
         return hashlib.sha256(content).hexdigest()
 
     @contextmanager
@@ -40,6 +47,16 @@ class MemoryStore:
     def keys(self, prefix: str) -> Iterator[str]:
         """List keys with a prefix, in order."""
         return iter(sorted(key for key in self._objects if key.startswith(prefix)))
+
+    def ages(self, prefix: str) -> Mapping[str, float]:
+        """Tell how long ago each object with a prefix was written, in seconds."""
+        return {key: self.now() - self.written[key] for key in self.keys(prefix)}
+
+    def remove(self, key: str) -> None:
+        """Remove an object; one that is gone is fine."""
+        with self._lock:
+            self._objects.pop(checked(key), None)
+            self.written.pop(key, None)
 
     def belongings(self) -> tuple[Belonging, ...]:
         """List unfinished writes."""

@@ -84,6 +84,12 @@ def sentence(fact: Fact) -> str | None:  # noqa: PLR0911, PLR0912  # one line pe
             return says(fact.drifts) + (f" (looked because {fact.reason})" if fact.reason else "")
         case "cleared":
             return f"removed {fact.what}: {fact.reason}"
+        case "backup held":
+            return f"{fact.key} is held: {fact.reason}"
+        case "backup freed":
+            return f"{fact.key} is not held any more: {fact.reason}"
+        case "backup let go":
+            return f"lets go of {fact.key}: {fact.reason}"
     return None
 
 

@@ -145,6 +145,36 @@ class TestContract:
         assert list(store.keys("b")) == ["b-side/1", "b/10", "b/2", "bc"]
         assert list(store.keys("c/d/e")) == []
 
+    def test_an_object_that_was_removed_is_gone_and_its_neighbours_stay(self, store: Store) -> None:
+        for key in ("backups/1.json", "backups/1", "backups/10", "backups/1.dump"):
+            store.put(key, [key.encode()])
+        store.remove("backups/1")
+        assert list(store.keys("")) == ["backups/1.dump", "backups/1.json", "backups/10"]
+        assert list(store.ages("")) == ["backups/1.dump", "backups/1.json", "backups/10"]
+        with pytest.raises(Invalid, match="backups/1"), store.open("backups/1"):
+            pass
+        assert read(store, "backups/1.json") == b"backups/1.json"
+
+    def test_what_is_not_there_can_be_removed_again(self, store: Store) -> None:
+        store.put("a/b", [b"x"])
+        for key in ("a", "a/b", "a/b", "a/b/c", "nowhere/at/all"):
+            store.remove(key)
+        assert list(store.keys("")) == []
+
+    def test_a_key_is_free_again_after_its_removal(self, store: Store) -> None:
+        store.put("a", [b"x"])
+        store.remove("a")
+        store.put("a", [b"something else"])
+        assert read(store, "a") == b"something else"
+
+    def test_the_age_of_each_object_is_told_in_seconds(self, store: Store) -> None:
+        assert store.ages("backups/") == {}
+        for key in ("evidence/1", "backups/2", "backups/1"):
+            store.put(key, [b"x"])
+        ages = store.ages("backups/")
+        assert list(ages) == ["backups/1", "backups/2"]
+        assert all(-60 < age < 600 for age in ages.values()), ages  # S3 tells whole seconds, and has a clock of its own
+
     @pytest.mark.parametrize(
         "key", ["", "/etc/passwd", "../x", "a/../../x", "a//b", "a/", ".incoming/x", "a\\b", "a\n"]
     )
@@ -153,6 +183,8 @@ class TestContract:
             store.put(key, [b"x"])
         with pytest.raises(Invalid, match="is not a key"), store.open(key):
             pass
+        with pytest.raises(Invalid, match="is not a key"):
+            store.remove(key)
 
 
 @settings(deadline=None)
@@ -180,6 +212,11 @@ class TestFolder:
         Folder(tmp_path).put("b", [b"x"])
         assert (old.exists(), young.exists()) == (False, True)
         assert list(Folder(tmp_path).keys("")) == ["a", "b"]
+
+    def test_the_age_is_that_of_the_file(self, tmp_path: Path) -> None:
+        Folder(tmp_path).put("a", [b"x"])
+        os.utime(tmp_path / "a", (1, 1))
+        assert Folder(tmp_path).ages("")["a"] > 50 * 365 * 86_400
 
     def test_an_object_in_the_way_is_a_conflict(self, tmp_path: Path) -> None:
         Folder(tmp_path).put("a", [b"x"])

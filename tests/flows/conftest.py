@@ -153,9 +153,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
             notices=notices,
         ),
     )
-    for module in ("flows.release", "flows.rollback", "flows.recover", "flows.reconcile", "flows.sweep", "flows.drill"):
-        monkeypatch.setattr(f"{module}.connect", lambda name, house=None: desk)
-    for module in ("flows.sweep", "flows.drill"):
+    for module in ("release", "rollback", "recover", "reconcile", "sweep", "drill", "prune"):
+        monkeypatch.setattr(f"flows.{module}.connect", lambda name, house=None: desk)
+    for module in ("flows.sweep", "flows.drill", "flows.prune"):
         monkeypatch.setattr(f"{module}.open_house", lambda: desk)
     monkeypatch.setattr("flows.way_back.rollback", rollback.fn)  # outside a run a subflow is a function, as verbs are
     return World(desk, source, router, workload, probe, store, notices, databases, ledger)
