@@ -226,7 +226,8 @@ class Database(Keeper, Protocol):
     def migrate(self, step: Migration, release: str, token: int, lock_timeout: float, lock_budget: float) -> Applied:
         """Apply one migration and its row in the migration table.
 
-        Raises Rejected when the SQL fails or the lock budget is spent; the schema is then as before. Raises Conflict
+        Raises Rejected when the SQL fails or the lock budget is spent; the schema is then as before, and what a batched
+        step has done by then stays done. Raises Conflict
         when a newer owner (a higher token) has migrated, or when another script was applied under the number.
         """
         ...
@@ -263,8 +264,10 @@ class Clone(Protocol):
         """Name the server's version: `18.6`."""
         ...
 
-    def run(self, script: str, *, transactional: bool, timeout: float) -> Cost:
+    def run(self, script: str, *, transactional: bool, timeout: float, batch: int | None = None) -> Cost:
         """Run a script as a migration would (`timeout`: seconds for each statement); say what it cost.
+
+        `batch`: its one statement takes so many rows, and is run until there are none; see domain/schema/batched.py.
 
         Raises Rejected with the line when it fails; a transactional script has changed nothing then.
         """

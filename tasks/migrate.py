@@ -8,6 +8,8 @@ from domain.release.plan import Plan
 from domain.schema.migration import Migration
 from tasks.step import Warrant, note, step
 
+_LONGEST = 86_400.0  # seconds: a backfill may take hours; each of its statements has a time-out of its own
+
 
 def already_applied(warrant: Warrant, plan: Plan, item: Migration, database: Database | None) -> Migrated | None:
     """Find the migration's own row, whoever left it, and the schema as it was right after.
@@ -24,7 +26,7 @@ def already_applied(warrant: Warrant, plan: Plan, item: Migration, database: Dat
     return Migrated(after=seen, applied=(found,))
 
 
-@step(Migrated, observe=already_applied, timeout=3600)
+@step(Migrated, observe=already_applied, timeout=_LONGEST)
 def migrate(warrant: Warrant, plan: Plan, item: Migration, database: Database | None) -> Migrated:
     """Apply one migration; one that is applied already is left alone.
 

@@ -109,7 +109,9 @@ class _Stage:
         costs = {}
         for step in steps:
             try:
-                costs[step.label] = self._clone.run(step.up, transactional=step.transactional, timeout=step.timeout)
+                costs[step.label] = self._clone.run(
+                    step.sql, transactional=step.transactional, timeout=step.timeout, batch=step.batch
+                )
             except Rejected as error:
                 self.failures.append(Failure(moment=moment, what=step.label, says=error.message))
                 raise Halted from error

@@ -74,7 +74,7 @@ LONGER = {  # file: (lines at most, why it is better in one piece)
     "tasks/judge.py": (125, "ramp and bake replay the same ticks"),
     "tasks/migrate.py": (70, "one migration, and the fingerprint it must find and leave"),
     "tasks/prepare.py": (135, "what a plan is drawn up from: source, history, databases"),
-    "tasks/rehearse.py": (130, "one rehearsal in its order, and the record that it leaves"),
+    "tasks/rehearse.py": (150, "one rehearsal in its order, and the record that it leaves"),
     "tasks/step.py": (285, "the protocol of intent, outcome and re-entry, which every verb goes through"),
     "tests/adapters/test_database.py": (
         690,

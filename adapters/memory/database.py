@@ -148,9 +148,10 @@ class MemoryDatabase:
 
     def _run(self, step: Migration) -> None:
         try:
-            MemoryClone(self._link).run(step.up, transactional=True, timeout=step.timeout)
+            MemoryClone(self._link).run(step.sql, transactional=True, timeout=step.timeout, batch=step.batch)
         except Rejected as error:
-            raise Rejected(f"{step.label}, {error.message}; nothing was changed", "mend the migration") from error
+            left = "nothing was changed" if step.batch is None else "the batches before it stay done"
+            raise Rejected(f"{step.label}, {error.message}; {left}", "mend the migration") from error
 
     def _insist(self, token: int, what: str) -> None:
         if self._token > token:

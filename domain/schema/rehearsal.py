@@ -99,6 +99,7 @@ class Cost(Value):
     locks: tuple[Lock, ...] = Field(default=(), description="the strongest on each relation that was there before")
     rewritten: tuple[str, ...] = Field(default=(), description="tables of which every row was written anew")
     wal_bytes: int = 0
+    batches: int = Field(default=0, description="that have changed rows; 0 where it does not go batch by batch")
 
 
 class Rehearsal(Value):

@@ -16,6 +16,7 @@ def costs_words(cost: Cost) -> str:
     """Say what one step does to the database: `0.02 s on the copy; 0.1 MB of log; EXCLUSIVE on orders`."""
     said = [f"{lock.mode} on {lock.relation}" for lock in cost.locks]
     said += [f"writes {table} anew" for table in cost.rewritten]
+    said += [f"{cost.batches} batches"] if cost.batches else []
     return "; ".join([f"{cost.seconds:.2f} s on the copy", f"{cost.wal_bytes / 1e6:.1f} MB of log", *said])
 
 

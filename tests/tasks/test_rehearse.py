@@ -205,3 +205,22 @@ def test_what_was_written_must_not_bar_the_way() -> None:
 
 def test_only_expand_steps_may_do_without_a_way_back() -> None:
     assert "0002_step (contract) has no down script" in told(proven(step("drop table orders", phase="contract")))
+
+
+def batched(up: str, down: str = "update orders set note = lower(note)") -> Migration:
+    return step(up, down, phase="migrate", batch=1)
+
+
+def test_a_backfill_is_rehearsed_batch_by_batch() -> None:
+    todo = "select id from orders where note not like '%!' limit :batch"
+    filled = batched(
+        f"update orders set note = note || '!' where id in ({todo})", "update orders set note = rtrim(note, '!')"
+    )
+    proof = proven(filled, old="select id from orders", new=None)
+    assert told(proof) == []
+    assert proof.rehearsal.costs["0002_step"].batches == 2
+
+
+def test_a_backfill_that_never_ends_does_not_hold() -> None:
+    [said] = told(proven(batched("update orders set note = 'x' where id in (select id from orders limit :batch)")))
+    assert said.startswith("the migration fails: 0002_step: line 1: its condition never becomes empty")
