@@ -17,11 +17,13 @@ from psycopg import errors
 
 from adapters import postgres_catalog as catalog
 from adapters import postgres_digest as content
+from adapters import postgres_invariants as invariants
 from adapters import postgres_script as script
 from adapters.postgres_batches import drain
 from domain.errors import Rejected
 from domain.schema.backup import TableDigest
 from domain.schema.change import MODES, Lock
+from domain.schema.invariant import Breach
 from domain.schema.rehearsal import Cost, Seen
 
 _STATEMENT = 60.0  # seconds that one statement of a version may take
@@ -124,7 +126,12 @@ class PostgresClone:
                 },
                 columns={str(it): content.columns(self._link, it) for it in tables if str(it) in self._moved},
                 sequences=content.positions(self._link),
+                unvalidated=invariants.unvalidated(self._link),
             )
+
+    def breaches(self, asked: Mapping[str, str], timeout: float) -> tuple[Breach, ...]:
+        """Ask each query, by name, as the database would be asked."""
+        return invariants.breaches(self._link, asked, timeout)
 
     def rewind(self, sequences: Mapping[str, int]) -> None:
         """Have sequences stand where they stood by an earlier look."""

@@ -19,6 +19,7 @@ from domain.post import Notice
 from domain.release.artifact import Artifact, CommandResult, Commit, Deployment, Image, Recipe, Replica
 from domain.release.route import Route
 from domain.schema.backup import Backup
+from domain.schema.invariant import Breach
 from domain.schema.migration import Applied, Migration
 from domain.schema.rehearsal import Cost, Seen
 
@@ -240,6 +241,13 @@ class Database(Keeper, Protocol):
         """Count the rows of every table."""
         ...
 
+    def breaches(self, invariants: Mapping[str, str], timeout: float) -> tuple[Breach, ...]:
+        """Ask each query, by name, for rows; list those that return any, or nothing within `timeout` seconds.
+
+        A query can change nothing. One that fails is listed with the reason.
+        """
+        ...
+
 
 class Copyist(Protocol):
     """Takes one copy of a database without what is private in it."""
@@ -285,6 +293,10 @@ class Clone(Protocol):
 
         `rows_only` counts rows instead of digesting tables, and leaves partitions out.
         """
+        ...
+
+    def breaches(self, invariants: Mapping[str, str], timeout: float) -> tuple[Breach, ...]:
+        """Ask each query, by name, as the database would be asked."""
         ...
 
     def rewind(self, sequences: Mapping[str, int]) -> None:

@@ -5,6 +5,7 @@ from tempfile import TemporaryFile
 from domain.errors import Rejected
 from domain.ports import Clock, Database, Source, Store
 from domain.release.plan import Plan, Stage
+from domain.release.service import SchemaSpec
 from domain.schema.migration import SMOKE
 from domain.schema.proof import Proof, Proven, Subject, kept, subject_of
 from domain.schema.proof import prove as judge
@@ -51,9 +52,14 @@ def on_a_copy(database: Database, way: WayBack, at: float, *, applied: bool = Fa
 @note
 def way_of(plan: Plan, stage: Stage, source: Source) -> WayBack:
     """Read what is to be tried: the stage's steps, and the statements of the version there and of the one to come."""
-    folder = plan.schema_.migrations if plan.schema_ else ""
-    old = source.files(stage.previous.commit, folder).get(SMOKE, "") if stage.previous else None
-    return WayBack(steps=stage.schema_steps, old=old, new=source.files(plan.commit.sha, folder).get(SMOKE))
+    spec = plan.schema_ or SchemaSpec(migrations="")
+    return WayBack(
+        steps=stage.schema_steps,
+        old=source.files(stage.previous.commit, spec.migrations).get(SMOKE, "") if stage.previous else None,
+        new=source.files(plan.commit.sha, spec.migrations).get(SMOKE),
+        invariants=spec.invariants,
+        invariant_timeout=spec.invariant_timeout,
+    )
 
 
 @note

@@ -12,6 +12,7 @@ from adapters import postgres_script as script
 from domain.errors import Rejected
 from domain.schema.backup import TableDigest
 from domain.schema.batched import run_out
+from domain.schema.invariant import SHOWN, Breach
 from domain.schema.rehearsal import Cost, Seen
 
 _UNLOCKED = re.compile(r"\bfor\s+(?:no\s+key\s+)?update\b(?:\s+skip\s+locked\b)?", re.IGNORECASE)  # SQLite has one lock
@@ -104,6 +105,20 @@ class MemoryClone:
             found = {name: TableDigest(rows=digest.rows, sum="", xor="") for name, digest in found.items()}
         columns = {f"public.{table}": _columns(self._link, table) for table in _tables(self._link)}
         return Seen(fingerprint=fingerprint(self._link), tables=found, columns=columns)
+
+    def breaches(self, invariants: Mapping[str, str], timeout: float) -> tuple[Breach, ...]:  # noqa: ARG002  # likewise
+        """Ask each query, by name, for rows; list those that return any, or fail."""
+        asked = (self._ask(name, query) for name, query in invariants.items())
+        return tuple(breach for breach in asked if breach)
+
+    def _ask(self, name: str, query: str) -> Breach | None:
+        try:
+            with self._savepoint(keep=False):
+                rows = self._link.execute(query).fetchall()
+        except sqlite3.Error as error:
+            return Breach(name=name, error=str(error))
+        first = tuple(f"({','.join(map(str, row))})" for row in rows[:SHOWN])
+        return Breach(name=name, rows=len(rows), first=first) if rows else None
 
 
 def fingerprint(link: sqlite3.Connection) -> str:

@@ -13,6 +13,7 @@ from adapters.memory.clone import MemoryClone, digests, fingerprint
 from domain.environment.orphans import Belonging
 from domain.errors import Conflict, Rejected, Unavailable
 from domain.schema.backup import Backup
+from domain.schema.invariant import Breach
 from domain.schema.migration import Applied, Migration
 
 _FORMAT = "sqlite image, zstd"
@@ -59,6 +60,11 @@ class MemoryDatabase:
         """Count the rows of every table."""
         with self._answering():
             return {table: digest.rows for table, digest in digests(self._link).items()}
+
+    def breaches(self, invariants: Mapping[str, str], timeout: float) -> tuple[Breach, ...]:
+        """Ask each query, by name, for rows; list those that return any, or fail."""
+        with self._answering():
+            return MemoryClone(self._link).breaches(invariants, timeout)
 
     def migrate(
         self, step: Migration, release: str, token: int, lock_timeout: float = 0.05, lock_budget: float = 30.0

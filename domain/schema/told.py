@@ -35,4 +35,8 @@ def _lines(environment: str, proven: Proven) -> Iterator[str]:
     for label, cost in proven.costs.items():
         yield f"| {label} | {costs_words(cost)} |"
     yield ""
+    for name in proven.unvalidated:
+        yield f"- Not validated, so that old rows may break it: {name}"
+    if proven.unvalidated:
+        yield ""
     yield f"The whole proof is in the store under `{proven.evidence}`."
