@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from adapters.postgres_batches import rows
 from domain.errors import Conflict, Rejected
 from domain.ports import Clone, Database
 from domain.schema.migration import Migration, read
@@ -188,6 +189,22 @@ class TestPostgres:
         assert migrate(shop.database, fill(), token=7, release="newer", lock_budget=30.0).release == "newer"
         assert shop.execute(BATCHES) == [("applied", 10, "newer")]
         assert "token 7; mine is 5" in zombie.wake().splitlines()[-1]
+
+    def test_one_that_was_killed_may_be_mended(self, shop: Shop) -> None:
+        zombie = Zombie("migrate", "_count 4", 5, shop.dsn, fill().model_dump_json())
+        migrate(shop.database, fill("'newer'", batch=30), token=7, release="newer", lock_budget=30.0)
+        assert shop.execute(BATCHES) == [("applied", 3, "newer")]
+        assert shop.execute("select note, count(*) from orders group by 1 order by 1") == [("new", 30), ("newer", 65)]
+        assert "token 7; mine is 5" in zombie.wake().splitlines()[-1]
+        with pytest.raises(Conflict, match="applied another script"):
+            migrate(shop.database, fill("'newest'"), token=7)
+
+    def test_the_time_outs_of_a_batch_do_not_count_where_rows_are_counted(self, shop: Shop) -> None:
+        shop.execute("create table many as select n from generate_series(1, 300000) n")
+        [[table]] = shop.execute("select 'many'::regclass::oid")
+        with shop.session(statement_timeout="1ms") as link:
+            assert rows(link, [table]) == 300_000
+            assert link.execute("show statement_timeout").fetchone() == ("1ms",)
 
     def test_an_owner_who_is_overtaken_stops_after_its_batch(self, shop: Shop) -> None:
         with ThreadPoolExecutor(1) as pool:
