@@ -12,6 +12,7 @@ from adapters import postgres_catalog as catalog
 from adapters import postgres_digest as content
 from adapters import postgres_fence as fence
 from adapters import postgres_history as history
+from adapters import postgres_invariants as invariants
 from adapters import postgres_scratch as scratch
 from adapters.postgres_clone import PostgresClone
 from adapters.postgres_keys import keyed, layouts
@@ -23,6 +24,7 @@ from domain.environment.orphans import Belonging
 from domain.errors import Rejected
 from domain.ports import Secrets, Tool
 from domain.schema.backup import Backup
+from domain.schema.invariant import Breach
 from domain.schema.migration import Applied, Migration, Recorded
 
 _SHORT = 30.0  # seconds for a look at the catalogs
@@ -67,6 +69,11 @@ class Postgres:
         """Count the rows of a table, or those that have a value in a column; `schema.*` is all that is in a schema."""
         with self._link(archive.PATIENCE) as link:
             return content.held(link, relation, column)
+
+    def breaches(self, asked: Mapping[str, str], timeout: float) -> tuple[Breach, ...]:
+        """Ask each query, by name, in a read-only transaction; list those that return rows, or fail, and why."""
+        with self._link(_SHORT) as link:
+            return invariants.breaches(link, asked, timeout)
 
     def migrate(
         self,

@@ -17,11 +17,14 @@ from psycopg import errors
 
 from adapters import postgres_catalog as catalog
 from adapters import postgres_digest as content
+from adapters import postgres_invariants as invariants
 from adapters import postgres_script as script
+from adapters.postgres_batches import drain
 from domain.errors import Rejected
 from domain.ports import Tool
 from domain.schema.backup import TableDigest
 from domain.schema.change import MODES, Lock
+from domain.schema.invariant import Breach
 from domain.schema.rehearsal import Cost, Seen
 
 _TOLD = 2000  # characters of a tool's output that a message repeats: the last ones
@@ -50,6 +53,7 @@ class _Held:
 
     locks: Mapping[str, str]
     written: frozenset[str]
+    rows: int = 0
 
 
 class PostgresClone:
@@ -70,13 +74,13 @@ class PostgresClone:
         """Name the server's version: `18.6`."""
         return catalog.server(self._link)
 
-    def run(self, text: str, *, transactional: bool, timeout: float) -> Cost:
+    def run(self, text: str, *, transactional: bool, timeout: float, batch: int | None = None) -> Cost:
         """Run a script as the migrator would; raises Rejected with the line when it fails."""
         script.refuse_own_transactions(text, "the script")
         self._set_timeout(timeout)
         before, place, began = self._states(), self._place_in_the_log(), time.monotonic()
         pieces = [script.Statement(text, 1)] if transactional else script.statements(text)
-        held = [self._piece(piece) for piece in pieces]
+        held = [self._piece(piece) for piece in pieces] if batch is None else self._batches(text, batch)
         seconds, wal = time.monotonic() - began, self._place_in_the_log() - place
         after = self._states()
         anew = {name for name in before.keys() & after.keys() if before[name][0] != after[name][0]}
@@ -87,6 +91,7 @@ class PostgresClone:
             locks=tuple(Lock(relation=_short(name), mode=mode) for name, mode in sorted(locks.items())),
             rewritten=tuple(sorted(map(_short, anew))),
             wal_bytes=wal,
+            batches=0 if batch is None else sum(one.rows > 0 for one in held),
         )
 
     def operate(self, tool: Tool, line: str, *, revision: str = "", timeout: float) -> tuple[Cost, str]:
@@ -135,7 +140,12 @@ class PostgresClone:
                 },
                 columns={str(it): content.columns(self._link, it) for it in tables if str(it) in self._moved},
                 sequences=content.positions(self._link),
+                unvalidated=invariants.unvalidated(self._link),
             )
+
+    def breaches(self, asked: Mapping[str, str], timeout: float) -> tuple[Breach, ...]:
+        """Ask each query, by name, as the database would be asked."""
+        return invariants.breaches(self._link, asked, timeout)
 
     def rewind(self, sequences: Mapping[str, int]) -> None:
         """Have sequences stand where they stood by an earlier look."""
@@ -160,6 +170,16 @@ class PostgresClone:
     def _rows(self, table: content.Table, _: State | None) -> TableDigest:
         return TableDigest(rows=content.count(self._link, table), sum="", xor="")
 
+    def _batches(self, text: str, size: int) -> list[_Held]:
+        held: list[_Held] = []
+
+        def change(statement: str) -> int:
+            held.append(self._piece(script.Statement(statement, 1)))
+            return held[-1].rows
+
+        drain(self._link, text, size, change)
+        return held
+
     def _piece(self, piece: script.Statement) -> _Held:
         """Run one piece in a transaction of its own, or without one where PostgreSQL wants none."""
         try:
@@ -167,8 +187,8 @@ class PostgresClone:
                 self._link.execute(piece.text.encode())
                 return _Held({}, frozenset())
             with self._link.transaction():
-                self._link.execute(piece.text.encode())
-                held = self._held()
+                changed = self._link.execute(piece.text.encode()).rowcount
+                held = self._held(changed)
             self._count(held.written)
             return held
         except errors.ActiveSqlTransaction:
@@ -182,14 +202,14 @@ class PostgresClone:
             line = piece.line + (piece.text.count("\n", 0, int(position) - 1) if position else 0)
             raise Rejected(f"line {line}: {error.diag.message_primary or type(error).__name__}") from error
 
-    def _held(self) -> _Held:
+    def _held(self, rows: int = 0) -> _Held:
         locks, written = {}, set()
         for schema, relation, kind, modes in self._link.execute(_LOCKS).fetchall():
             said = [_SPELLED[mode] for mode in modes]
             locks[f"{schema}.{relation}"] = max(said, key=MODES.index)
             if kind in "rm" and "ROW EXCLUSIVE" in said:
                 written.add(f"{schema}.{relation}")
-        return _Held({name: mode for name, mode in locks.items() if mode != "ACCESS SHARE"}, frozenset(written))
+        return _Held({name: mode for name, mode in locks.items() if mode != "ACCESS SHARE"}, frozenset(written), rows)
 
     def _count(self, written: frozenset[str]) -> None:
         for name in written:

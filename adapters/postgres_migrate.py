@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from psycopg import errors
@@ -10,10 +11,13 @@ from adapters import postgres_capture as capture
 from adapters import postgres_catalog as catalog
 from adapters import postgres_history as history
 from adapters import postgres_script as script
+from adapters.postgres_batches import rows
 from adapters.postgres_turn import Turn
 from domain.errors import Conflict, Rejected
+from domain.schema.batched import run_out
 from domain.schema.migration import Applied
 
+_GO_ALONG = ("AccessShareLock", "RowShareLock", "RowExclusiveLock", "ShareUpdateExclusiveLock")  # with row changes
 _ALREADY = (errors.DuplicateTable, errors.DuplicateObject, errors.DuplicateColumn)
 
 
@@ -32,7 +36,9 @@ class Migrator(Turn):
         self.set("statement_timeout", self.step.timeout)
         with catalog.snapshot(self.link):
             self.before = catalog.fingerprint(self.link)
-        if self.step.transactional:
+        if self.step.batch is not None:
+            self._batchwise(self.step.batch)
+        elif self.step.transactional:
             self.whole(self._finish)
         else:
             self._piecewise(state)
@@ -48,13 +54,15 @@ class Migrator(Turn):
     def _standing(self) -> str:
         """Read the step's row: its state, empty when there is none. Raises Conflict when it holds another script."""
         found = self.link.execute(
-            "select state, checksum, statements, release from public.interlock_migrations where number = %s",
+            "select state, checksum, statements, release, phase from public.interlock_migrations where number = %s",
             (self.step.number,),
         ).fetchone()
         if found is None:
             return ""
-        state, checksum, self.done, release = found
-        if checksum != self.step.checksum and (state == "applied" or self.done):
+        state, checksum, self.done, release, phase = found
+        if checksum != self.step.checksum and state != "applied" and phase == "migrate" and self.step.batch:
+            self.done = 0  # rows that another script has filled are passed over; nobody saw a difference
+        elif checksum != self.step.checksum and (state == "applied" or self.done):
             raise Conflict(
                 f"{self.step.label}: {release} {state} another script under this number",
                 "bring back the script that was applied, and add a new migration instead",
@@ -85,6 +93,36 @@ class Migrator(Turn):
             raise
         with self.as_owner():
             self._record("applied", began)
+
+    def _batchwise(self, size: int) -> None:
+        """Run the statement batch by batch, and keep count: whoever follows goes on with what is not done yet.
+
+        After a failure the row goes, and not the rows that were filled: they are as good as if a user had filled them,
+        and the script may be mended.
+        """
+        self.beside, budget, began = _GO_ALONG, self.budget, time.monotonic()
+        with self.as_owner():
+            self._record("running", began)
+        try:
+            count = partial(rows, self.link, self.targets)
+            for _ in run_out(self.step.label, self.step.sql, size, self._batch, count):
+                self.budget = budget  # it is the patience for one transaction
+                time.sleep(self.step.pause)
+        except Rejected:
+            with self.as_owner():
+                history.forget(self.link, self.step.number)
+            raise
+        with self.as_owner():
+            self._finish(began)
+
+    def _batch(self, text: str) -> int:
+        self.whole(self._count, text)
+        self.done += self.changed > 0
+        return self.changed
+
+    def _count(self, _began: float) -> None:
+        if self.changed:
+            history.change(self.link, self.step.number, "statements", self.done + 1)
 
     def _finish(self, began: float) -> None:
         capture.insist_keys(self.link, self.step.label)

@@ -30,6 +30,7 @@ _LONG = 0.25  # seconds: a transaction older than this is not queued behind
 _POLL = 0.1  # seconds between looks
 _REST = 9.0  # times the wait: at most a tenth of the time is spent in a lock queue
 _LONGEST_REST = 1.0  # seconds, unless lock_timeout itself asks for more
+_NO_ROWS = ("AccessShareLock",)  # whoever holds more than this may hold a row
 LOCKED = (errors.LockNotAvailable, errors.DeadlockDetected)
 
 
@@ -46,6 +47,7 @@ class Turn:
     attempts: int = 0
     waited: float = 0.0
     done: int = 0
+    changed: int = 0
     beside: tuple[str, ...] = ()
     """Modes that the script's locks go along with, as pg_locks names them: who holds those keeps nobody waiting."""
 
@@ -57,7 +59,7 @@ class Turn:
             raise Invalid(f"lock_timeout is {self.lock_timeout} s; 0 would wait for ever", "set at least 1ms")
         self.set("lock_timeout", self.lock_timeout)
         self.set("idle_in_transaction_session_timeout", fence.NAP)
-        self.set("idle_session_timeout", fence.NAP + _REST * self.lock_timeout)
+        self.set("idle_session_timeout", fence.NAP + max(_REST * self.lock_timeout, self.step.pause))
         if fence.exists(self.link):
             with suppress(*LOCKED):  # an older owner is writing just now: the advisory lock waits for it
                 self.insist()
@@ -97,14 +99,18 @@ class Turn:
             self.insist()
             yield
 
-    def whole(self, finish: Callable[[float], None]) -> None:
-        """Run the script and `finish` (it is told when that began, on the monotonic clock) in one transaction."""
+    def whole(self, finish: Callable[[float], None], text: str | None = None) -> None:
+        """Run the script and `finish` (it is told when that began, on the monotonic clock) in one transaction.
+
+        `text` is run in the script's place; `changed` has the rows of its last statement.
+        """
+        text = self.step.up if text is None else text
         while True:
             self._stay_out_of_the_queue()
             began = time.monotonic()
             try:
                 with self.as_owner():
-                    self.link.execute(self.step.up.encode())
+                    self.changed = self.link.execute(text.encode()).rowcount
                     if self.link.info.transaction_status is not TransactionStatus.INTRANS:
                         raise Rejected(f"{self.step.label} left its transaction", "split the script")
                     finish(began)
@@ -112,7 +118,7 @@ class Turn:
             except LOCKED:
                 self._rest(time.monotonic() - began)
             except psycopg.Error as error:
-                raise self.failed(error, script.Statement(self.step.up, 1), "nothing was changed") from error
+                raise self.failed(error, script.Statement(text, 1), self.progress) from error
 
     def single(self, statement: script.Statement, in_doubt: tuple[type[psycopg.Error], ...]) -> None:
         """Run one statement; `in_doubt`: a migrator died on it, and these errors say that it is done already.
@@ -148,7 +154,8 @@ class Turn:
         """Say what a failure leaves behind."""
         if not self.done:
             return "nothing was changed"
-        return f"the first {self.done} statements stay done; the next attempt goes on after them"
+        what = "statements" if self.step.batch is None else "batches"
+        return f"the first {self.done} {what} stay done; the next attempt goes on after them"
 
     def _stay_out_of_the_queue(self) -> None:
         while blockers := catalog.holders(self.link, self.targets, _LONG, self.beside):
@@ -161,7 +168,8 @@ class Turn:
         self.waited += stalled
         least = _REST * self.lock_timeout
         pause = max(least, min(_REST * stalled * random.uniform(1.0, 1.5), _LONGEST_REST))
-        self._spend(stalled + pause, catalog.holders(self.link, self.targets, 0.0, self.beside))
+        found = catalog.holders(self.link, self.targets, 0.0, self.beside)
+        self._spend(stalled + pause, found or catalog.holders(self.link, self.targets, 0.0, _NO_ROWS))
         time.sleep(pause)
 
     def _spend(self, seconds: float, blockers: list[str]) -> None:

@@ -51,6 +51,8 @@ def proven(proof: Proven, console: Console = out) -> None:
     """Print what was seen when the way back of a schema was walked on a copy."""
     say(f"way back of the schema: walked on a copy in {proof.seconds:.1f} s, {TIERS[proof.tier]}", "green", console)
     _grid(((Text(" "), Text(label), Text(costs_words(cost))) for label, cost in proof.costs.items()), console)
+    for name in proof.unvalidated:
+        say(f"not validated, so that old rows may break it: {name}", "yellow", console)
 
 
 def _line(row: Row) -> tuple[Text, ...]:

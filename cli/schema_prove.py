@@ -95,8 +95,12 @@ def _of_service(service: str, ref: str, environment: str) -> Tried:
     database = desk.ports.databases.get(environment)
     if not isinstance(database, Postgres) or desk.service.schema_ is None:
         raise Invalid(f"{service} has no database in {environment!r}", "see config/services")
-    folder, source = desk.service.schema_.migrations, desk.ports.source
+    spec, source = desk.service.schema_, desk.ports.source
+    folder = spec.migrations
     found = source.files(source.resolve(ref).sha, folder)
     serving = desk.commit_serving(environment)
     old = source.files(serving, folder).get(SMOKE, "") if serving else None
-    return Tried(database, WayBack(steps=pending(read(found), database.applied()), old=old, new=found.get(SMOKE)))
+    asked = {"invariants": spec.invariants, "invariant_timeout": spec.invariant_timeout}
+    steps = pending(read(found), database.applied())
+    way = WayBack(steps=steps, old=old, new=found.get(SMOKE))
+    return Tried(database, way.model_copy(update=asked))

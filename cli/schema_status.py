@@ -44,7 +44,8 @@ def _line(row: Recorded | None, step: Migration | None) -> tuple[str, ...]:
     if row is None:
         assert step is not None  # a number comes from one of them
         return (step.label, step.phase, "pending", "", "", "", "")
-    state = f"{row.state} ({row.statements} statements)" if row.state != "applied" else "applied"
+    what = "batches" if step and step.batch else "statements"
+    state = f"{row.state} ({row.statements} {what})" if row.state != "applied" else "applied"
     state = f"{state}, going back" if row.undone else state
     when = show.when(row.applied_at.isoformat())
     return (row.label, row.phase, state, row.release, when, f"{row.lock_wait_ms} ms", f"{row.exec_ms} ms")

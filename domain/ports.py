@@ -19,6 +19,7 @@ from domain.post import Notice
 from domain.release.artifact import Artifact, CommandResult, Commit, Deployment, Image, Recipe, Replica
 from domain.release.route import Route
 from domain.schema.backup import Backup
+from domain.schema.invariant import Breach
 from domain.schema.migration import Applied, Migration
 from domain.schema.rehearsal import Cost, Seen
 
@@ -249,8 +250,8 @@ class Database(Keeper, Protocol):
         """Apply one migration and its row in the migration table; `tool` performs one that is by tool.
 
         Raises Rejected when the SQL fails or the lock budget is spent; the schema is then as before, but for a step
-        without a transaction. Raises Conflict when a newer owner (a higher token) has migrated, or when another script
-        was applied under the number, Invalid for a step by tool without one.
+        without a transaction, and what a batched step has done stays done. Raises Conflict when a newer owner (a higher
+        token) has migrated, or when another script was applied under the number, Invalid for a tool that is not given.
         """
         ...
 
@@ -264,6 +265,13 @@ class Database(Keeper, Protocol):
 
     def rows(self) -> Mapping[str, int]:
         """Count the rows of every table."""
+        ...
+
+    def breaches(self, invariants: Mapping[str, str], timeout: float) -> tuple[Breach, ...]:
+        """Ask each query, by name, for rows; list those that return any, or nothing within `timeout` seconds.
+
+        A query can change nothing. One that fails is listed with the reason.
+        """
         ...
 
 
@@ -290,8 +298,10 @@ class Clone(Protocol):
         """Name the server's version: `18.6`."""
         ...
 
-    def run(self, script: str, *, transactional: bool, timeout: float) -> Cost:
+    def run(self, script: str, *, transactional: bool, timeout: float, batch: int | None = None) -> Cost:
         """Run a script as a migration would (`timeout`: seconds for each statement); say what it cost.
+
+        `batch`: its one statement takes so many rows, and is run until there are none; see domain/schema/batched.py.
 
         Raises Rejected with the line when it fails; a transactional script has changed nothing then.
         """
@@ -316,6 +326,10 @@ class Clone(Protocol):
 
         `rows_only` counts rows instead of digesting tables, and leaves partitions out.
         """
+        ...
+
+    def breaches(self, invariants: Mapping[str, str], timeout: float) -> tuple[Breach, ...]:
+        """Ask each query, by name, as the database would be asked."""
         ...
 
     def rewind(self, sequences: Mapping[str, int]) -> None:

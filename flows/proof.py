@@ -9,6 +9,7 @@ from domain.release.recall import entered, plan_of, proofs_of, walks_of
 from domain.schema import told
 from domain.schema.proof import FRESH, Proven, overgrown, stale
 from flows.report import artifact_key, put
+from tasks.ask_invariants import insist_kept, insist_unbroken
 from tasks.migrate import inspect
 from tasks.operate import tools_of
 from tasks.prove import prove, subject_now, way_of
@@ -19,7 +20,7 @@ def proven(warrant: Warrant, plan: Plan, stage: Stage, artifact: Artifact, desk:
     """Have the way back proven, by a proof that still counts or by a new one; None where no schema changes.
 
     Once the environment is being changed the proof that it began with stands. Raises Rejected with every reason why
-    the way back does not hold, Conflict when the schema drifted.
+    the way back does not hold, Conflict when the schema drifted, Refused when an invariant is broken already.
     """
     ports, database = desk.ports, desk.ports.databases.get(stage.environment)
     if database is None or not stage.schema_steps:
@@ -31,6 +32,7 @@ def proven(warrant: Warrant, plan: Plan, stage: Stage, artifact: Artifact, desk:
         return known[-1] if known else None
     way = way_of(plan, stage, artifact, ports.source)
     inspect(warrant, database)
+    insist_unbroken(warrant, plan, database)
     expires = plan.schema_.proof_expires if plan.schema_ else FRESH
     if known and stale(known[-1], subject_now(way, database), ports.clock.now(), expires) is None:
         return known[-1]
@@ -68,8 +70,11 @@ def drilled(warrant: Warrant, plan: Plan, stage: Stage, desk: Desk) -> None:
         )
 
 
-def as_proven(warrant: Warrant, proof: Proven | None, database: Database | None) -> str | None:
-    """Return the schema's fingerprint after the steps; raises Conflict when the proof led to another schema."""
+def as_proven(warrant: Warrant, plan: Plan, proof: Proven | None, database: Database | None) -> str | None:
+    """Return the schema's fingerprint after the steps.
+
+    Raises Conflict when the proof led to another schema, Rejected when the rows break an invariant.
+    """
     seen = inspect(warrant, database)
     if proof and seen and not seen.startswith(proof.after):
         raise Conflict(
@@ -77,4 +82,6 @@ def as_proven(warrant: Warrant, proof: Proven | None, database: Database | None)
             f"({seen[:12]}, expected {proof.after[:12]})",
             "something else changed it meanwhile: compare it with the proof in the store",
         )
+    if proof and database:
+        insist_kept(warrant, plan, database)
     return seen

@@ -83,7 +83,7 @@ def roll_out(warrant: Warrant, plan: Plan, environment: str, artifact: Artifact,
         back_up(here, stage, database, ports.store)
         for item in stage.schema_steps:
             migrate(here, plan, item, database, tools_of(here, plan, stage, artifact, ports.workload))
-        schema = as_proven(here, proof, database)
+        schema = as_proven(here, plan, proof, database)
         candidate = deploy(here, plan.deployment(stage, artifact, here.release), ports)
         for name, asked in stage.checks.items():
             check(here, name, asked, candidate.deployment, candidate.replicas, ports)

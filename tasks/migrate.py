@@ -9,6 +9,8 @@ from domain.schema.migration import Migration
 from tasks.operate import NO_TOOLS, Tools
 from tasks.step import Warrant, note, step
 
+_LONGEST = 86_400.0  # seconds: a backfill may take hours; each of its statements has a time-out of its own
+
 
 def already_applied(
     warrant: Warrant,
@@ -31,7 +33,7 @@ def already_applied(
     return Migrated(after=seen, applied=(found,))
 
 
-@step(Migrated, observe=already_applied, timeout=3600)
+@step(Migrated, observe=already_applied, timeout=_LONGEST)
 def migrate(
     warrant: Warrant, plan: Plan, item: Migration, database: Database | None, tools: Tools = NO_TOOLS
 ) -> Migrated:

@@ -6,6 +6,7 @@ from domain.errors import Rejected
 from domain.ports import Clock, Database, Source, Store
 from domain.release.artifact import Artifact
 from domain.release.plan import Plan, Stage
+from domain.release.service import SchemaSpec
 from domain.schema.migration import SMOKE
 from domain.schema.proof import Proof, Proven, Subject, kept, subject_of
 from domain.schema.proof import prove as judge
@@ -67,12 +68,14 @@ def way_of(plan: Plan, stage: Stage, artifact: Artifact, source: Source) -> WayB
 
     `artifact` is the one to come; where images bring their own tool, their own smoke test takes the statements' place.
     """
-    if plan.schema_ and plan.schema_.tool:
+    spec = plan.schema_ or SchemaSpec(migrations="")
+    if spec.tool:
         there = stage.previous.deployment.artifact.digest if stage.previous else None
-        return way_by_tool(plan.schema_.tool, stage.schema_steps, there, artifact.digest)
-    folder = plan.schema_.migrations if plan.schema_ else ""
-    old = source.files(stage.previous.commit, folder).get(SMOKE, "") if stage.previous else None
-    return WayBack(steps=stage.schema_steps, old=old, new=source.files(plan.commit.sha, folder).get(SMOKE))
+        way = way_by_tool(spec.tool, stage.schema_steps, there, artifact.digest)
+    else:
+        old = source.files(stage.previous.commit, spec.migrations).get(SMOKE, "") if stage.previous else None
+        way = WayBack(steps=stage.schema_steps, old=old, new=source.files(plan.commit.sha, spec.migrations).get(SMOKE))
+    return way.model_copy(update={"invariants": spec.invariants, "invariant_timeout": spec.invariant_timeout})
 
 
 @note

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from domain.errors import Rejected
 from domain.ports import Clone
+from domain.schema.invariant import Breach
 from domain.schema.migration import Migration
 from domain.schema.rehearsal import Cost, Failure, Moment, Rehearsal, Seen, WayBack
 
@@ -32,6 +33,7 @@ def rehearse(clone: Clone, way: WayBack, *, applied: bool = False) -> Rehearsal:
         server=clone.server,
         seen=stage.seen,
         failures=tuple(stage.failures),
+        breaches=stage.breaches,
         costs=stage.costs,
         seconds=round(time.monotonic() - began, 3),
     )
@@ -43,25 +45,33 @@ class _Stage:
     def __init__(self, clone: Clone, way: WayBack) -> None:
         self.seen: dict[Moment, Seen] = {}
         self.failures: list[Failure] = []
+        self.breaches: dict[Moment, tuple[Breach, ...]] = {}
         self.costs: dict[str, Cost] = {}
         self._clone = clone
         self._way = way
+        self._unbroken = dict(way.invariants)
 
     def take_back(self) -> None:
         """Begin where the steps are applied, as in a drill."""
+        self._broken()  # what is broken there already is not the doing of this walk
         self._run("down", self._way.ways_back)
+        self._ask("down")
 
     def there_and_back(self) -> None:
         """Nobody writes meanwhile: what was there before must be there again, to the bit."""
         self._look("old version before")
+        self._ask("old version before")
         self._speak("old version before", self._way.old)
         self._rewind("old version before")
         self.costs = self._run("up", self._way.steps)
         self._look("up")
+        self._ask("up")
         self._speak("old version", self._way.old)
         self._speak("new version", self._way.new)
         self._run("down", self._way.ways_back)
         self._look("down")
+        if self._way.whole:
+            self._ask("down")
         self._speak("old version after", self._way.old if self._way.whole else None)
 
     def back_with_what_the_old_version_wrote(self) -> None:
@@ -109,7 +119,9 @@ class _Stage:
         costs = {}
         for step in steps:
             try:
-                costs[step.label] = self._clone.run(step.up, transactional=step.transactional, timeout=step.timeout)
+                costs[step.label] = self._clone.run(
+                    step.sql, transactional=step.transactional, timeout=step.timeout, batch=step.batch
+                )
             except Rejected as error:
                 self.failures.append(Failure(moment=moment, what=step.label, says=error.message))
                 raise Halted from error
@@ -121,6 +133,19 @@ class _Stage:
         for what, says in self._clone.speak(statements, keep=False) if statements else ():
             if what not in known:
                 self.failures.append(Failure(moment=moment, what=what, says=says))
+
+    def _ask(self, moment: Moment) -> None:
+        """Ask the invariants that were not broken so far; only the new schema must have all that they ask about."""
+        found = [breach for breach in self._broken() if breach.error is None or moment == "up"]
+        if found:
+            self.breaches[moment] = (*self.breaches.get(moment, ()), *found)
+
+    def _broken(self) -> tuple[Breach, ...]:
+        found = self._clone.breaches(self._unbroken, self._way.invariant_timeout)
+        for breach in found:
+            if breach.error is None:
+                del self._unbroken[breach.name]
+        return found
 
     def _look(self, moment: Moment, *, rows_only: bool = False) -> None:
         self.seen[moment] = self._clone.look(rows_only=rows_only)

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from domain.errors import Rejected
 from domain.ports import Clone
+from domain.schema.invariant import Breach
 from domain.schema.migration import Migration
 from domain.schema.rehearsal import Cost, Failure, Moment, Rehearsal, Seen, WayBack
 from domain.schema.tool import words
@@ -28,6 +29,7 @@ def rehearse_by_tool(clone: Clone, way: WayBack, tools: Tools) -> Rehearsal:
         server=clone.server,
         seen=stage.seen,
         failures=tuple(stage.failures),
+        breaches=stage.breaches,
         costs=stage.costs,
         seconds=round(time.monotonic() - began, 3),
     )
@@ -39,6 +41,7 @@ class _Handed:
     def __init__(self, clone: Clone, way: WayBack, tools: Tools) -> None:
         self.seen: dict[Moment, Seen] = {}
         self.failures: list[Failure] = []
+        self.breaches: dict[Moment, tuple[Breach, ...]] = {}
         self.costs: dict[str, Cost] = {}
         self._clone = clone
         self._way = way
@@ -49,8 +52,11 @@ class _Handed:
         self._try("old version before", self._tools.old, self._way.old)
         self._look("old version before")
         revision = self._status() if self._way.undone else ""
+        known = {breach.name for breach in self._broken() if breach.error is None}
         self.costs = self._run("up", self._way.steps)
         self._look("up")
+        if found := tuple(breach for breach in self._broken() if breach.name not in known):
+            self.breaches["up"] = found
         if self._way.undone:
             self._run("down", self._way.ways_back, revision)
             self._look("down")
@@ -64,6 +70,9 @@ class _Handed:
             self._try("old version after", self._tools.old, self._way.old)
             self._run("up after writes", self._way.redone)
             self._look("up after writes", rows_only=True)
+
+    def _broken(self) -> tuple[Breach, ...]:
+        return self._clone.breaches(self._way.invariants, self._way.invariant_timeout)
 
     def _status(self) -> str:
         tool = self._tools.new

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,11 @@ from adapters import postgres_script as script
 from domain.errors import Rejected
 from domain.ports import Tool
 from domain.schema.backup import TableDigest
+from domain.schema.batched import run_out
+from domain.schema.invariant import SHOWN, Breach
 from domain.schema.rehearsal import Cost, Seen
+
+_UNLOCKED = re.compile(r"\bfor\s+(?:no\s+key\s+)?update\b(?:\s+skip\s+locked\b)?", re.IGNORECASE)  # SQLite has one lock
 
 
 class MemoryClone:
@@ -26,17 +31,37 @@ class MemoryClone:
         """Name SQLite's version."""
         return sqlite3.sqlite_version
 
-    def run(self, text: str, *, transactional: bool, timeout: float) -> Cost:  # noqa: ARG002  # SQLite has neither
-        """Run a script in a transaction; raises Rejected with the line when it fails."""
+    def run(
+        self,
+        text: str,
+        *,
+        transactional: bool,  # noqa: ARG002  # SQLite has no statement that wants none
+        timeout: float,  # noqa: ARG002  # nor this
+        batch: int | None = None,
+    ) -> Cost:
+        """Run a script in a transaction, or in one for each batch; raises Rejected with the line when it fails."""
         script.refuse_own_transactions(text, "the script")
-        began = time.monotonic()
+        began, batches = time.monotonic(), 0
+        if batch is None:
+            self._change(text)
+        else:
+            text, line = _UNLOCKED.sub("", text), script.statements(text)[0].line
+            batches = sum(1 for _ in run_out(f"line {line}", text, batch, self._change, self._rows))
+        return Cost(seconds=round(time.monotonic() - began, 3), batches=batches)
+
+    def _change(self, text: str) -> int:
+        """Run a script in a transaction; returns how many rows its last statement has changed."""
+        changed = 0
         with self._savepoint():
             for statement in script.statements(text):
                 try:
-                    self._link.execute(statement.text)
+                    changed = self._link.execute(statement.text).rowcount
                 except sqlite3.Error as error:
                     raise Rejected(f"line {statement.line}: {error}") from error
-        return Cost(seconds=round(time.monotonic() - began, 3))
+        return changed
+
+    def _rows(self) -> int:
+        return sum(digest.rows for digest in digests(self._link).values())
 
     def operate(self, tool: Tool, line: str, *, revision: str = "", timeout: float) -> tuple[Cost, str]:
         """Have a tool run one line; it finds no database here, and what it would do is up to the test."""
@@ -88,6 +113,20 @@ class MemoryClone:
             found = {name: TableDigest(rows=digest.rows, sum="", xor="") for name, digest in found.items()}
         columns = {f"public.{table}": _columns(self._link, table) for table in _tables(self._link)}
         return Seen(fingerprint=fingerprint(self._link), tables=found, columns=columns)
+
+    def breaches(self, invariants: Mapping[str, str], timeout: float) -> tuple[Breach, ...]:  # noqa: ARG002  # likewise
+        """Ask each query, by name, for rows; list those that return any, or fail."""
+        asked = (self._ask(name, query) for name, query in invariants.items())
+        return tuple(breach for breach in asked if breach)
+
+    def _ask(self, name: str, query: str) -> Breach | None:
+        try:
+            with self._savepoint(keep=False):
+                rows = self._link.execute(query).fetchall()
+        except sqlite3.Error as error:
+            return Breach(name=name, error=str(error))
+        first = tuple(f"({','.join(map(str, row))})" for row in rows[:SHOWN])
+        return Breach(name=name, rows=len(rows), first=first) if rows else None
 
 
 def fingerprint(link: sqlite3.Connection) -> str:

@@ -14,6 +14,7 @@ from domain.environment.orphans import Belonging
 from domain.errors import Conflict, Invalid, Rejected, Unavailable
 from domain.ports import Tool
 from domain.schema.backup import Backup
+from domain.schema.invariant import Breach
 from domain.schema.migration import Applied, Migration
 
 _FORMAT = "sqlite image, zstd"
@@ -61,6 +62,11 @@ class MemoryDatabase:
         """Count the rows of every table."""
         with self._answering():
             return {table: digest.rows for table, digest in digests(self._link).items()}
+
+    def breaches(self, invariants: Mapping[str, str], timeout: float) -> tuple[Breach, ...]:
+        """Ask each query, by name, for rows; list those that return any, or fail."""
+        with self._answering():
+            return MemoryClone(self._link).breaches(invariants, timeout)
 
     def migrate(
         self,
@@ -175,9 +181,10 @@ class MemoryDatabase:
 
     def _run(self, step: Migration) -> None:
         try:
-            MemoryClone(self._link).run(step.up, transactional=True, timeout=step.timeout)
+            MemoryClone(self._link).run(step.sql, transactional=True, timeout=step.timeout, batch=step.batch)
         except Rejected as error:
-            raise Rejected(f"{step.label}, {error.message}; nothing was changed", "mend the migration") from error
+            left = "nothing was changed" if step.batch is None else "the batches before it stay done"
+            raise Rejected(f"{step.label}, {error.message}; {left}", "mend the migration") from error
 
     def _insist(self, token: int, what: str) -> None:
         if self._token > token:

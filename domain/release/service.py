@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from domain.canary.criteria import Criteria
 from domain.release.measure import Measure
 from domain.schema.consumer import Consumer
+from domain.schema.invariant import Question
 from domain.schema.proof import FRESH, WALKED
 from domain.schema.tool import ToolSpec
 from domain.value import Name, Seconds, Value
@@ -50,6 +51,8 @@ class SchemaSpec(Value):
     proof_expires: Seconds = Field(default=FRESH, gt=0, description="how long a proof of the way back counts")
     drill_expires: Seconds = Field(default=WALKED, gt=0, description="how long a drill of what serves counts")
     consumers: tuple[Consumer, ...] = Field(default=(), description="who reads the tables from outside the service")
+    invariants: dict[Name, Question] = Field(default={}, description="queries of the rows that break what must be true")
+    invariant_timeout: Seconds = Field(default=60.0, gt=0, description="how long one of them may take")
 
 
 class HttpStep(Value):

@@ -1,6 +1,7 @@
 """What a migration says about itself, in comments.
 
 -- interlock: phase=expand|migrate|contract tx=on|off timeout=30s     once, on a line of its own
+-- interlock: phase=migrate batch=5000 pause=100ms timeout=30s        see domain/schema/batched.py
 -- interlock: allow=RULE reason="why"                                 on the statement, or on a line above it
 """
 
@@ -8,6 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
+from domain.schema.batched import wrong as wrong_batch
 from domain.schema.rules import RULES
 from domain.value import Value, seconds
 
@@ -16,7 +18,7 @@ _PHASES = ("expand", "migrate", "contract")
 _COMMENT = re.compile(r"^\s*--\s*interlock:\s*(.*)$|[\s;]--\s*interlock:\s*(allow=.*)$")
 _WORD = re.compile(r'([^\s="]+)=("[^"]*"|[^\s"]+)(?=\s|$)|\S+')
 _ALLOWANCE = re.compile(r"^[^\S\n]*--\s*interlock:[^\S\n]*allow=.*\n?", re.MULTILINE)
-_HEAD = {"phase", "tx", "timeout"}
+_HEAD = {"phase", "tx", "timeout", "batch", "pause"}
 
 
 class Header(Value):
@@ -25,6 +27,8 @@ class Header(Value):
     phase: Phase = "expand"
     transactional: bool = True
     timeout: float = 30.0
+    batch: int | None = None
+    pause: float = 0.0
 
 
 class Allowance(Value):
@@ -49,14 +53,17 @@ def read_header(file: str, script: str, problems: list[str]) -> tuple[Header, tu
         if {"allow", "reason"} & words.keys() and (allowance := _allowance(place, line, words, problems)):
             allowances.append(allowance)
         problems += _wrong(place, words)
+    problems += [f"{file}: {said}" for said in wrong_batch(head, script, forth=not file.endswith(".down.sql"))]
     return _header(head), tuple(allowances)
 
 
 def _header(words: dict[str, str]) -> Header:
     """Take what is well formed; the rest has been told."""
-    phase, timeout = words.get("phase"), seconds(words.get("timeout"))
+    phase, batch = words.get("phase"), words.get("batch", "")
     known = {"phase": phase if phase in _PHASES else "expand", "transactional": words.get("tx") != "off"}
-    return Header.model_validate(known | ({"timeout": timeout} if isinstance(timeout, float) else {}))
+    times = {key: seconds(words.get(key)) for key in ("timeout", "pause")}
+    known |= {key: time for key, time in times.items() if isinstance(time, float)}
+    return Header.model_validate(known | ({"batch": int(batch)} if batch.isdecimal() else {}))
 
 
 def without_allowances(script: str) -> str:

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from domain.errors import Invalid, Refused
+from domain.schema.batched import filled
 from domain.schema.header import Phase, read_header, without_allowances
 from domain.value import Value
 
@@ -25,6 +26,8 @@ class Migration(Value):
     phase: Phase = "expand"
     transactional: bool = True
     timeout: float = 30.0
+    batch: int | None = Field(default=None, description="rows at a time; see domain/schema/batched.py")
+    pause: float = Field(default=0.0, description="seconds between two batches")
     up: str
     down: str | None = None
     by: Literal["sql", "tool"] = Field(default="sql", description="tool: both scripts are commands of its image")
@@ -33,6 +36,11 @@ class Migration(Value):
     def checksum(self) -> str:
         """Hash the up script; 64 hex digits. Answers to the lint are left out: they change nothing that is run."""
         return hashlib.sha256(without_allowances(self.up).encode()).hexdigest()
+
+    @property
+    def sql(self) -> str:
+        """Give the up script as it is run: with the number of rows where it says `:batch`."""
+        return self.up if self.batch is None else filled(self.up, self.batch)
 
     @property
     def label(self) -> str:
@@ -68,7 +76,7 @@ class Recorded(Value):
     name: str
     phase: Phase
     state: Literal["running", "failed", "applied"]
-    statements: int = Field(description="done without a transaction; below zero: under way on its way back")
+    statements: int = Field(description="or batches, done without a transaction; below zero: under way on its way back")
     checksum: str
     down: str | None
     release: str

@@ -25,6 +25,7 @@ class Subject(Value):
     steps: tuple[str, ...] = Field(description="label and hash of both scripts of every step")
     old: str | None = Field(description="hash of the old version's statements; None: nothing serves")
     new: str | None = Field(description="hash of the new version's statements")
+    invariants: str | None = Field(default=None, description="hash of all of them; None: there are none")
 
 
 class Proof(Value):
@@ -56,6 +57,7 @@ class Proven(Value):
     costs: Mapping[str, Cost] = Field(description="of each step on its way up, by its label")
     seconds: Seconds = Field(description="how long the rehearsal took")
     at: float = Field(description="seconds since the epoch")
+    unvalidated: tuple[str, ...] = Field(default=(), description="constraints that old rows may break, after the steps")
     evidence: str = Field(description="key of the whole proof in the store")
 
 
@@ -67,6 +69,7 @@ def subject_of(way: WayBack, fingerprint: str, server: str) -> Subject:
         steps=tuple(f"{step.label} {sha256([step.up, step.down])[:16]}" for step in way.steps),
         old=None if way.old is None else sha256(way.old),
         new=None if way.new is None else sha256(way.new),
+        invariants=sha256(dict(way.invariants)) if way.invariants else None,
     )
 
 
@@ -82,7 +85,13 @@ def kept(proof: Proof, evidence: str) -> Proven:
     seen, rehearsal = proof.rehearsal.seen["up"], proof.rehearsal
     about = {"subject": proof.subject, "tier": proof.tier, "at": proof.at, "evidence": evidence}
     return Proven.model_validate(
-        {**about, "after": seen.fingerprint, "costs": rehearsal.costs, "seconds": rehearsal.seconds}
+        {
+            **about,
+            "after": seen.fingerprint,
+            "costs": rehearsal.costs,
+            "seconds": rehearsal.seconds,
+            "unvalidated": seen.unvalidated,
+        }
     )
 
 
@@ -109,4 +118,5 @@ _WORDS = {
     "steps": "migration",
     "old": "old version",
     "new": "new version",
+    "invariants": "invariant",
 }

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from domain.schema.backup import TableDigest
 from domain.schema.change import Lock
+from domain.schema.invariant import Breach
 from domain.schema.migration import Migration
 from domain.value import Value
 
@@ -39,6 +40,8 @@ class WayBack(Value):
     steps: tuple[Migration, ...]
     old: str | None = Field(default=None, description="smoke.sql of the version that serves; None: nothing serves")
     new: str | None = Field(default=None, description="smoke.sql of the version to come; None: it has none")
+    invariants: Mapping[str, str] = Field(default={}, description="queries of the rows that break them, by name")
+    invariant_timeout: float = Field(default=60.0, description="seconds for each")
 
     @property
     def undone(self) -> tuple[Migration, ...]:
@@ -82,6 +85,7 @@ class Seen(Value):
     tables: dict[str, TableDigest]
     columns: dict[str, dict[str, TableDigest]] = {}
     sequences: dict[str, int] = Field(default={}, description="how far each has come; 0: not begun")
+    unvalidated: tuple[str, ...] = Field(default=(), description="constraints that old rows may break")
 
 
 class Failure(Value):
@@ -99,6 +103,7 @@ class Cost(Value):
     locks: tuple[Lock, ...] = Field(default=(), description="the strongest on each relation that was there before")
     rewritten: tuple[str, ...] = Field(default=(), description="tables of which every row was written anew")
     wal_bytes: int = 0
+    batches: int = Field(default=0, description="that have changed rows; 0 where it does not go batch by batch")
 
 
 class Rehearsal(Value):
@@ -107,5 +112,6 @@ class Rehearsal(Value):
     server: str
     seen: Mapping[Moment, Seen]
     failures: tuple[Failure, ...] = ()
+    breaches: Mapping[Moment, tuple[Breach, ...]] = Field(default={}, description="each invariant when first broken")
     costs: Mapping[str, Cost] = Field(default={}, description="of each step on its way up, by its label")
     seconds: float = 0.0

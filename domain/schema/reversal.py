@@ -169,10 +169,24 @@ def _difference(want: TableDigest | None, got: TableDigest | None) -> str:
     return f"has {got.rows} rows instead of {want.rows}" if want.rows != got.rows else "has other content"
 
 
+def _invariants_hold(_: WayBack, rehearsal: Rehearsal) -> Iterator[Problem]:
+    """What the service says of its rows is true before the migration, after it, and after the way back."""
+    for moment, found in rehearsal.breaches.items():
+        for breach in found:
+            yield Problem(about="invariant", says=f"{_ASKED[moment]}, {breach.says}")
+
+
+_ASKED: Mapping[Moment, str] = {
+    "old version before": "it was broken before: as the database is now",
+    "up": "after the migration",
+    "down": "after the way back",
+}
+
 RULES: tuple[Callable[[WayBack, Rehearsal], Iterator[Problem]], ...] = (
     _the_old_version_was_tried,
     _there_is_a_way_back,
     _everything_works,
+    _invariants_hold,
     _the_way_back_leads_back,
     _it_goes_forward_again,
     _what_the_old_version_writes_stays,

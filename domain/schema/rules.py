@@ -24,7 +24,7 @@ def _warning(happens: str, instead: str) -> Rule:
     return Rule(severity="warning", happens=happens, instead=instead)
 
 
-_BATCHES = "in a migration of its own with phase=migrate, a few thousand rows at a time, with pauses"
+_BATCHES = "in a migration of its own with phase=migrate batch=5000 pause=100ms"
 RULES: Mapping[str, Rule] = {
     # What keeps users waiting.
     "index-blocks-writes": _error(

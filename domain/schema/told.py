@@ -16,6 +16,7 @@ def costs_words(cost: Cost) -> str:
     """Say what one step does to the database: `0.02 s on the copy; 0.1 MB of log; EXCLUSIVE on orders`."""
     said = [f"{lock.mode} on {lock.relation}" for lock in cost.locks]
     said += [f"writes {table} anew" for table in cost.rewritten]
+    said += [f"{cost.batches} batches"] if cost.batches else []
     return "; ".join([f"{cost.seconds:.2f} s on the copy", f"{cost.wal_bytes / 1e6:.1f} MB of log", *said])
 
 
@@ -34,4 +35,8 @@ def _lines(environment: str, proven: Proven) -> Iterator[str]:
     for label, cost in proven.costs.items():
         yield f"| {label} | {costs_words(cost)} |"
     yield ""
+    for name in proven.unvalidated:
+        yield f"- Not validated, so that old rows may break it: {name}"
+    if proven.unvalidated:
+        yield ""
     yield f"The whole proof is in the store under `{proven.evidence}`."

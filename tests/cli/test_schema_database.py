@@ -213,3 +213,21 @@ def test_a_database_that_cannot_be_reached_is_told_without_its_password(
 def test_a_database_may_be_a_reference(run: Run, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ELSEWHERE", shop.dsn)
     assert run("schema", "fingerprint", "--database", "secret://env/ELSEWHERE").exit_code == 0
+
+
+def test_a_backfill_is_proven_and_applied_and_one_under_way_shows_its_batches(
+    run: Run, folder: Folder, shop: Shop
+) -> None:
+    shop.execute("insert into orders select n, 'first' from generate_series(2, 25) n")
+    take = "select id from orders where note = 'first' order by id limit :batch for update skip locked"
+    fill = f"-- interlock: phase=migrate batch=10\nupdate orders set note = 'second' where id in ({take})"
+    folder.add({"0002_fill.up": fill, "0002_fill.down": "update orders set note = 'first' where note = 'second'"})
+    shown = proven(run, folder)
+    assert shown.exit_code == 0, shown.stderr
+    assert "3 batches" in shown.stdout
+    assert run("schema", "migrate", str(folder), "--proof", str(folder.proof)).exit_code == 0
+    assert shop.execute("select count(*) from orders where note = 'second'") == [(25,)]
+    shop.execute("update interlock_migrations set state = 'running' where number = 2")
+    told = json.loads(run("schema", "status", str(folder), "--json").stdout)["recorded"][1]
+    assert (told["state"], told["statements"]) == ("running", 3)
+    assert "batches" in run("schema", "status", str(folder)).stdout

@@ -44,8 +44,10 @@ def problems(tmp_path: Path, text: str, model: type[Value]) -> list[str]:
         ("runtime: {prot: 80}", "runtime.prot: unknown key; did you mean 'port'?"),
         (
             "schema: {zzz: 1}",
-            "schema.zzz: unknown key; known: consumers, drill_expires, lock_budget, lock_timeout, migrations",
+            "schema.zzz: unknown key; known: consumers, drill_expires, invariant_timeout, invariants, lock_budget",
         ),
+        ("schema: {invariants: {paid: slect 1}}", "schema.invariants.paid: line 1: syntax error"),
+        ("schema: {invariants: {paid: delete from t}}", "schema.invariants.paid: should be one SELECT that returns"),
         ("runtime: {port: many}", "runtime.port: should be a whole number"),
         ("runtime: {port: 70000}", "runtime.port: Input should be less than or equal to 65535"),
         ("runtime: {health: healthz}", "runtime.health: should match ^/"),

@@ -20,15 +20,17 @@ def step(up: str, down: str | None = None, number: int = 2, **more: object) -> M
     return Migration.model_validate({"number": number, "name": "step", "up": up, "down": down, **more})
 
 
-def walked(way: WayBack) -> Rehearsal:
+def walked(way: WayBack, *, applied: bool = False) -> Rehearsal:
     database = MemoryDatabase()
     database.execute("create table orders (id integer primary key, note text not null)")
     database.execute("insert into orders values (1, 'Hugo'), (2, 'Ida')")
+    for item in way.steps if applied else ():
+        database.execute(item.up)
     into = io.BytesIO()
     backup = database.backup(into)
     into.seek(0)
     with database.clone(into, backup) as clone:
-        return rehearse(clone, way)
+        return rehearse(clone, way, applied=applied)
 
 
 def proven(*steps: Migration, old: str | None = OLD, new: str | None = NEW) -> Proof:
@@ -205,3 +207,73 @@ def test_what_was_written_must_not_bar_the_way() -> None:
 
 def test_only_expand_steps_may_do_without_a_way_back() -> None:
     assert "0002_step (contract) has no down script" in told(proven(step("drop table orders", phase="contract")))
+
+
+def batched(up: str, down: str = "update orders set note = lower(note)") -> Migration:
+    return step(up, down, phase="migrate", batch=1)
+
+
+def test_a_backfill_is_rehearsed_batch_by_batch() -> None:
+    todo = "select id from orders where note not like '%!' limit :batch"
+    filled = batched(
+        f"update orders set note = note || '!' where id in ({todo})", "update orders set note = rtrim(note, '!')"
+    )
+    proof = proven(filled, old="select id from orders", new=None)
+    assert told(proof) == []
+    assert proof.rehearsal.costs["0002_step"].batches == 2
+
+
+def test_a_backfill_that_never_ends_does_not_hold() -> None:
+    [said] = told(proven(batched("update orders set note = 'x' where id in (select id from orders limit :batch)")))
+    assert said.startswith("the migration fails: 0002_step: line 1: its condition never becomes empty")
+
+
+GOOD = {"noted": "select id from orders where note = ''"}
+EMPTY = "update orders set note = '' where id = 2"
+
+
+def asked(*steps: Migration, applied: bool = False, invariants: dict[str, str] = GOOD) -> list[str]:
+    way = WayBack(steps=steps, invariants=invariants)
+    return told(prove(way, walked(way, applied=applied), subject_of(way, "f", "3"), at=0.0))
+
+
+def test_an_invariant_that_the_migration_breaks_does_not_hold() -> None:
+    said = asked(step(EMPTY, "update orders set note = 'Ida' where id = 2", phase="migrate"))
+    assert said == ["after the migration, invariant noted is broken by 1 row: (2)"]
+
+
+def test_an_invariant_that_the_way_back_breaks_does_not_hold() -> None:
+    said = asked(step("alter table orders add column colour text", f"alter table orders drop column colour; {EMPTY}"))
+    assert "after the way back, invariant noted is broken by 1 row: (2)" in said
+
+
+def test_an_invariant_that_was_broken_before_is_told_as_such_and_once() -> None:
+    said = asked(COLOUR, invariants={"two": "select id from orders"})
+    assert said == ["it was broken before: as the database is now, invariant two is broken by 2 rows: (1), (2)"]
+
+
+def test_an_invariant_may_be_about_what_the_migration_brings() -> None:
+    assert asked(COLOUR, invariants={"dull": "select id from orders where colour = 'grey'"}) == []
+    [said] = asked(COLOUR, invariants={"coloured": "select id from orders where colour is null"})
+    assert said == "after the migration, invariant coloured is broken by 2 rows: (1), (2)"
+
+
+def test_an_invariant_that_cannot_be_asked_on_the_new_schema_does_not_hold() -> None:
+    [said] = asked(COLOUR, invariants={"lost": "select nonsense from orders"})
+    assert said == "after the migration, invariant lost could not be asked: no such column: nonsense"
+
+
+def test_after_a_way_back_that_stops_half_way_nobody_is_asked() -> None:
+    stays = step("create table stays (id integer)")
+    more = step(
+        "alter table orders add column colour text", f"alter table orders drop column colour; {EMPTY}", number=3
+    )
+    assert asked(stays, more) == []
+
+
+def test_in_a_drill_what_is_broken_today_is_not_its_doing_and_what_its_walk_breaks_is() -> None:
+    breaks = step("create table stays (id integer)", f"drop table stays; {EMPTY}")
+    here = {"noted": GOOD["noted"], "two": "select id from orders"}
+    said = asked(breaks, applied=True, invariants=here)
+    assert "after the way back, invariant noted is broken by 1 row: (2)" in said
+    assert not any("invariant two" in it for it in said)

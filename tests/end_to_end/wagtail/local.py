@@ -3,7 +3,7 @@ import os
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from .base import INSTALLED_APPS
+from shopsite.settings.base import INSTALLED_APPS
 
 _url = urlsplit(Path(os.environ["DATABASE_URL_FILE"]).read_text())
 DATABASES = {
