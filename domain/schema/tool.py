@@ -7,8 +7,9 @@ copy of the database the tool goes up, and the version that serves must work on 
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from domain.canonical import sha256
 from domain.schema.migration import Applied, Migration
@@ -31,6 +32,12 @@ class ToolSpec(Value):
     watch: tuple[str, ...] = Field(default=(), description="more folders that say which schema is wanted")
     variable: str = Field(default="DATABASE_URL", description="config key that names the database to the image")
     timeout: Seconds = 600.0
+
+    @model_validator(mode="after")
+    def _knows_where_down_leads(self) -> Self:
+        if self.down and not self.status:
+            raise ValueError(f"down: needs status, whose output it finds in ${REVISION}")
+        return self
 
 
 def steps_by_tool(tool: ToolSpec, files: Mapping[str, str], applied: Sequence[Applied]) -> tuple[Migration, ...]:
