@@ -232,7 +232,7 @@ def old_tokens_write_nothing(episode: Episode) -> Iterator[str]:
 
 
 def leases_are_free_or_parked(episode: Episode) -> Iterator[str]:
-    """Nobody holds anything, unless a stuck release waits for a person, with a reason."""
+    """Nobody holds anything, unless a stuck release waits for a person, with a reason, and others behind it."""
     life = episode.life
     phases = {it.release: it for it in life.states()}
     for service, what in list(life.journal.held):
@@ -240,10 +240,12 @@ def leases_are_free_or_parked(episode: Episode) -> Iterator[str]:
         if lease is None or lease.expires_in <= 0:
             continue
         at = phases.get(lease.release)
+        if at and life.waits(at):
+            continue
         if not (at and at.phase == "stuck" and at.environment == what and lease.reason and lease.expires_in > 3600):
             yield f"{lease.owner} holds {service} {what} for another {lease.expires_in:.0f} s"
     for it in phases.values():
-        if it.phase not in OVER and it.phase != "stuck":
+        if it.phase not in OVER and it.phase != "stuck" and not life.waits(it):
             yield f"{it.release} is still {it.phase or 'opened'}"
         parked = life.leases.holder(it.service, it.environment)
         if it.phase == "stuck" and not (parked and parked.release == it.release and parked.expires_in > 0):

@@ -188,14 +188,18 @@ class Life(World):
         running = self.workload.running(service, environment)
         return next((r.version for r in running if route and r.slot == route.leading), "")
 
+    def waits(self, release: ReleaseState) -> bool:
+        """Tell whether a release stands in line behind one that waits for a person."""
+        run = last_run(self.journal.entries(release=release.release, kinds=("lease taken",)))
+        return self.prefect.ends.get(run) == "waiting" and any(it.phase == "stuck" for it in self.states())
+
     def _rests(self, release: ReleaseState) -> bool:
         """Tell whether nothing more happens to a release by itself, or whether a living process sees to it."""
         carrier = self.leases.holder(release.service, carrier_of(release.release))
         if self.stack and carrier and carrier.expires_in > 0 and not carrier.owner.endswith(HANDED_OVER):
             return True
-        run = last_run(self.journal.entries(release=release.release, kinds=("lease taken",)))
-        if self.prefect.ends.get(run) == "waiting" and any(it.phase == "stuck" for it in self.states()):
-            return True  # behind one that waits for a person
+        if self.waits(release):
+            return True
         if release.phase == "stuck":
             parked = self.leases.holder(release.service, release.environment)
             return parked is not None and parked.release == release.release and parked.expires_in > 0

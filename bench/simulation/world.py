@@ -181,6 +181,11 @@ class World:
                 outage.calls -= 1
                 raise outage.error(f"{port} does not answer")
 
+    def _at_work(self, service: str, environment: str, token: int) -> bool:
+        """Tell whether an owner got past its claims, and so wrote a fact; one that died before that overtook nobody."""
+        entries = self.journal.entries(service=service, environment=environment)
+        return any(entry.token == token and entry.fact.kind != "lease taken" for entry in entries)
+
     def effect(
         self, what: str, service: str, environment: str = "", name: str = "", release: str = "", token: int = 0,
         route: Route | None = None,
@@ -188,7 +193,8 @@ class World:
         """Keep what was done, and see whether users still get an answer."""
         done = Effect(what, service, environment, name, release, token, route)
         self.effects.append(done)
-        if environment and token < self.journal.newest_token.get((service, environment), 0):
+        newest = self.journal.newest_token.get((service, environment), 0)
+        if environment and token < newest and self._at_work(service, environment, newest):
             self.late.append(done)
         self.tell(f"    {what} {service} {environment} {name} {release} {token or ''} {_said(route)}")
         if environment:
