@@ -31,6 +31,7 @@ def rehearse_by_tool(clone: Clone, way: WayBack, tools: Tools) -> Rehearsal:
         failures=tuple(stage.failures),
         breaches=stage.breaches,
         costs=stage.costs,
+        announced=stage.announced,
         seconds=round(time.monotonic() - began, 3),
     )
 
@@ -43,6 +44,7 @@ class _Handed:
         self.failures: list[Failure] = []
         self.breaches: dict[Moment, tuple[Breach, ...]] = {}
         self.costs: dict[str, Cost] = {}
+        self.announced = ""
         self._clone = clone
         self._way = way
         self._tools = tools
@@ -51,7 +53,9 @@ class _Handed:
         """Go up, and down where the tool can; whatever was there before must be there again, to the bit."""
         self._try("old version before", self._tools.old, self._way.old)
         self._look("old version before")
-        revision = self._status() if self._way.undone else ""
+        tool = self._tools.new
+        revision = self._asked("status", tool.spec.status if tool and self._way.undone else ())
+        self.announced = self._asked("plan", tool.spec.plan if tool and self._way.steps else ())
         known = {breach.name for breach in self._broken() if breach.error is None}
         self.costs = self._run("up", self._way.steps)
         self._look("up")
@@ -66,7 +70,9 @@ class _Handed:
             self._try("old version", self._tools.old, self._way.old)
         self._try("new version", self._tools.new, self._way.new)
         if self._way.undone:
+            self._look("writes", rows_only=True)
             self._run("down after writes", self._way.ways_back, revision)
+            self._look("down after writes", rows_only=True)
             self._try("old version after", self._tools.old, self._way.old)
             self._run("up after writes", self._way.redone)
             self._look("up after writes", rows_only=True)
@@ -74,14 +80,15 @@ class _Handed:
     def _broken(self) -> tuple[Breach, ...]:
         return self._clone.breaches(self._way.invariants, self._way.invariant_timeout)
 
-    def _status(self) -> str:
+    def _asked(self, what: str, command: Sequence[str]) -> str:
+        """Ask the tool something that changes nothing; empty where there is nobody to ask, or no command for it."""
         tool = self._tools.new
-        if tool is None or not tool.spec.status:
+        if tool is None or not command:
             return ""
         try:
-            return self._clone.operate(tool, shlex.join(tool.spec.status), timeout=tool.spec.timeout)[1].strip()
+            return self._clone.operate(tool, shlex.join(command), timeout=tool.spec.timeout)[1].strip()
         except Rejected as error:
-            self.failures.append(Failure(moment="up", what="status", says=error.message))
+            self.failures.append(Failure(moment="up", what=what, says=error.message))
             raise Halted from error
 
     def _run(self, moment: Moment, steps: Sequence[Migration], revision: str = "") -> dict[str, Cost]:

@@ -10,6 +10,7 @@ from domain.schema.reversal import RULES, Problem
 from domain.value import Seconds, Value
 
 _DAY = 86_400.0
+_SHOWN = 4000  # characters of what a tool announces that people are shown; all of it is in the store
 FRESH = 7 * _DAY
 """Seconds for which a proof counts: data changes, and a way back that depends on it may end."""
 
@@ -58,6 +59,7 @@ class Proven(Value):
     seconds: Seconds = Field(description="how long the rehearsal took")
     at: float = Field(description="seconds since the epoch")
     unvalidated: tuple[str, ...] = Field(default=(), description="constraints that old rows may break, after the steps")
+    announced: str = Field(default="", description="what the service's own tool said that it would do, shortened")
     evidence: str = Field(description="key of the whole proof in the store")
 
 
@@ -91,6 +93,7 @@ def kept(proof: Proof, evidence: str) -> Proven:
             "costs": rehearsal.costs,
             "seconds": rehearsal.seconds,
             "unvalidated": seen.unvalidated,
+            "announced": rehearsal.announced[:_SHOWN],
         }
     )
 

@@ -114,4 +114,5 @@ class Rehearsal(Value):
     failures: tuple[Failure, ...] = ()
     breaches: Mapping[Moment, tuple[Breach, ...]] = Field(default={}, description="each invariant when first broken")
     costs: Mapping[str, Cost] = Field(default={}, description="of each step on its way up, by its label")
+    announced: str = Field(default="", description="what the service's own tool said that it would do")
     seconds: float = 0.0

@@ -39,4 +39,6 @@ def _lines(environment: str, proven: Proven) -> Iterator[str]:
         yield f"- Not validated, so that old rows may break it: {name}"
     if proven.unvalidated:
         yield ""
+    if proven.announced:
+        yield from ("What its own tool says that it will do:", "", "~~~", proven.announced.rstrip(), "~~~", "")
     yield f"The whole proof is in the store under `{proven.evidence}`."

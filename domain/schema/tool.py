@@ -27,6 +27,9 @@ class ToolSpec(Value):
 
     up: tuple[str, ...] = Field(min_length=1, description="brings the schema to what this image wants; again: nothing")
     smoke: tuple[str, ...] = Field(min_length=1, description="tries what users do; on a copy, old and new image alike")
+    plan: tuple[str, ...] = Field(
+        default=(), description="prints what `up` will do, if it can; people see it at the gate"
+    )
     status: tuple[str, ...] = Field(default=(), description="prints the revision of the schema; compared, never parsed")
     down: tuple[str, ...] = Field(default=(), description=f"goes back to ${REVISION}, which `status` printed before")
     watch: tuple[str, ...] = Field(default=(), description="more folders that say which schema is wanted")

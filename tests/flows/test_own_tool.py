@@ -8,6 +8,8 @@ import pytest
 
 from domain.errors import Rejected, Unavailable
 from domain.release.artifact import CommandResult, Deployment
+from domain.release.recall import proofs_of
+from domain.schema.told import markdown
 from domain.schema.tool import ToolSpec
 from flows.drill import drill
 from flows.release import release
@@ -147,11 +149,15 @@ def test_a_tool_that_can_go_back_is_walked_there_and_back(
     monkeypatch.setattr("flows.release.connect", lambda name, house=None: with_down)
     spec = world.desk.service
     assert spec.schema_
-    schema = spec.schema_.model_copy(update={"tool": TOOL.model_copy(update={"down": ("tool", "down")})})
+    more = {"down": ("tool", "down"), "plan": ("tool", "plan")}
+    schema = spec.schema_.model_copy(update={"tool": TOOL.model_copy(update=more)})
     with_down = replace(world.desk, service=spec.model_copy(update={"schema_": schema}))
     go("v1.0.0")
     walked = [command for _, command, place in images.take() if place == COPY]
-    assert walked == [f"tool {it}" for it in ("status", "up", "down", "up", "smoke", "down", "up")]
+    assert walked == [f"tool {it}" for it in ("status", "plan", "up", "down", "up", "smoke", "down", "up")]
+    [proof] = proofs_of(world.desk.journal.entries(kinds=("done",)))
+    assert (proof.tier, proof.announced) == (2, "at r1")
+    assert "What its own tool says that it will do" in markdown("dev", proof)
 
 
 def test_a_drill_asks_both_images_on_the_schema_that_stays(world: "World", images: Images) -> None:
