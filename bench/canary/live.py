@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+import numpy as np
 import yaml
 from rich.console import Console
 from rich.table import Table
@@ -26,6 +27,7 @@ from bench.canary.troubled import Trouble, Versions
 from bench.ground import REQUESTER, SHOP, Ground, ground
 from bench.traffic import Load
 from domain.canary.criteria import Criteria, Gauge, Latency
+from domain.canary.tick import Tick, quantile
 from domain.errors import Conflict, Rejected
 from domain.facts import Entry, Judged, Looked
 from examples.demo import mix
@@ -37,6 +39,8 @@ CRITERIA = Criteria(
     gauges={"memory": Gauge()}, warm_up=5,
 )  # fmt: skip
 SIMULATED = 100  # releases beside each kind, seeds 1 to 100
+_ARMS = ("candidate", "stable")
+_LATE = 10  # levels of memory, the last ones
 _ILL = 3.0  # seconds after the candidate's replicas are there, until one of them falls ill
 
 
@@ -61,7 +65,10 @@ CASES = (
 
 @dataclass(frozen=True)
 class Run:
-    """How one release was judged: the last decision, after how many looks, at which share, and what it cost."""
+    """How one release was judged: the last decision, after how many looks, at which share, and what it cost.
+
+    `slower` is the candidate's median latency and `fuller` its memory at the end, as a multiple of the stable version's.
+    """
 
     decision: str
     looks: int
@@ -69,6 +76,8 @@ class Run:
     failed: int
     requests: int
     host: str | None
+    slower: float
+    fuller: float
 
 
 def run_of(entries: Sequence[Entry]) -> Run:
@@ -84,7 +93,25 @@ def run_of(entries: Sequence[Entry]) -> Run:
         failed=sum(cell.bad for cell in cells),
         requests=sum(cell.requests for cell in cells),
         host=last.verdict.host if last else None,
+        slower=_ratio([_median(looks, arm) for arm in _ARMS]),
+        fuller=_ratio([_memory(looks, arm) for arm in _ARMS]),
     )
+
+
+def _median(looks: Sequence[Tick], arm: str) -> float:
+    seen = [cell.latency() for tick in looks for cell in tick.cells if cell.arm == arm]
+    return quantile(np.sum(seen, axis=0), 0.5) if seen else math.nan
+
+
+def _memory(looks: Sequence[Tick], arm: str) -> float:
+    seen = [
+        cell.gauges["memory"] for tick in looks for cell in tick.cells if cell.arm == arm and "memory" in cell.gauges
+    ]
+    return median(seen[-_LATE:]) if seen else math.nan
+
+
+def _ratio(arms: Sequence[float]) -> float:
+    return arms[0] / arms[1] if arms[1] else math.nan
 
 
 def simulated(fault: Fault, rate: float, seeds: range) -> list[Run]:
@@ -150,17 +177,25 @@ def _configure(config: Path) -> None:
 
 def table(cases: Sequence[Case], live: dict[str, list[Run]], rate: float) -> Table:
     """Draw what was seen beside the simulation: ends, and the median (least to most) of looks and failures."""
-    drawn = Table("what is wrong", "must not be", "live: ends", "looks", "failed", "simulated: ends", "looks", "failed")
+    cells = ("ends", "looks", "failed", "p50 ×", "memory ×")
+    drawn = Table(
+        "what is wrong", "must not be", *(f"{where} {it}" for where in ("live:", "simulated:") for it in cells)
+    )
     for case in cases:
         beside = simulated(case.fault, rate, range(1, SIMULATED + 1)) if case.fault else []
         drawn.add_row(case.name, case.wrong, *_cells(live[case.name]), *_cells(beside))
     return drawn
 
 
-def _cells(runs: Sequence[Run]) -> tuple[str, str, str]:
+def _cells(runs: Sequence[Run]) -> tuple[str, ...]:
     ends = Counter(f"{run.decision} {run.host.rpartition('-')[2]}" if run.host else run.decision for run in runs)
     told = ", ".join(f"{end}: {count}" for end, count in ends.most_common()) or "–"
-    return told, _spread([run.looks for run in runs]), _spread([run.failed for run in runs])
+    levels = (_times([run.slower for run in runs]), _times([run.fuller for run in runs]))
+    return told, _spread([run.looks for run in runs]), _spread([run.failed for run in runs]), *levels
+
+
+def _times(ratios: Sequence[float]) -> str:
+    return f"{median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})" if any(map(math.isfinite, ratios)) else "–"
 
 
 def _spread(counts: Sequence[int]) -> str:
@@ -175,7 +210,7 @@ def main() -> int:
     asked.add_argument("--only", choices=[case.name for case in CASES], help="leave the others out")
     options = asked.parse_args()
     cases = [case for case in CASES if options.only in (None, case.name)]
-    console = Console(width=150)
+    console = Console(width=210)
     with ground(console.print) as here:
         live = played(here, cases, options.runs, options.rate, console.print)
     console.print(table(cases, live, options.rate))
