@@ -67,7 +67,7 @@ CASES = (
 class Run:
     """How one release was judged: the last decision, after how many looks, at which share, and what it cost.
 
-    `slower` is the candidate's median latency, `fuller` its memory at the end, each as a multiple of the stable version's.
+    `slower`: the median latency, `fuller`: the memory at the end, as a multiple of the stable version's.
     """
 
     decision: str
