@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Make a Debian 12 machine ready: .venv from uv.lock, and by apt only what is missing. Needs python3 >= 3.11, git, make.
-# Usage: deployments/bootstrap.sh [tests]   (tests: chromium to look at the Prefect pages, and a prometheus to ask)
+# Usage: deployments/bootstrap.sh [tests]   (tests: chromium to look at the Prefect pages, a prometheus to ask, and uv)
 # Says what it does before it does it; says nothing, and is done at once, when nothing is missing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -55,13 +55,17 @@ python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "python3 i
 mapfile -t packages < <(missing_packages "${1:-}" | tr ' ' '\n')
 [ ${#packages[@]} = 0 ] || install "${packages[@]}"
 
+need_uv() {
+  [ ! -x .interlock/uv/bin/uv ] || return 0
+  say "installing uv into .interlock/uv"
+  python3 -m venv .interlock/uv
+  .interlock/uv/bin/pip install --quiet --disable-pip-version-check uv
+}
+[ "${1:-}" != tests ] || need_uv
+
 # .venv/uv.lock and .venv/pyproject.toml are what .venv was last made from.
 if ! cmp -s uv.lock .venv/uv.lock || ! cmp -s pyproject.toml .venv/pyproject.toml; then
-  if [ ! -x .interlock/uv/bin/uv ]; then
-    say "installing uv into .interlock/uv"
-    python3 -m venv .interlock/uv
-    .interlock/uv/bin/pip install --quiet --disable-pip-version-check uv
-  fi
+  need_uv
   say "making .venv from uv.lock"
   # Compiled now: a flow run is a process of its own, and importing Prefect from source costs it 4 s instead of 2 s.
   UV_PYTHON_DOWNLOADS=never .interlock/uv/bin/uv sync --frozen --quiet --compile-bytecode
