@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from domain.errors import Rejected
 from domain.ports import Workload
 from domain.release.artifact import Artifact, CommandResult, Deployment
 from domain.release.plan import Plan, Stage
@@ -20,7 +21,13 @@ class ImageTool:
     reference: str
 
     def run(self, line: str, *, database: str | None = None, revision: str = "", timeout: float) -> CommandResult:
-        """Run one line on the database, or on another one of the same server; Rejected when the time is up."""
+        """Run one line on the database, or on another one of the same server.
+
+        Raises Rejected when the time is up, and for a revision that reads as a reference: an image must not name the
+        secret that it is given.
+        """
+        if revision.startswith("secret://"):
+            raise Rejected("what its status printed reads as a reference to a secret", "have it print the revision")
         place = f"{self.reference}?database={database}" if database else self.reference
         given: Mapping[str, str] = {self.spec.variable: place} | ({REVISION: revision} if revision else {})
         deployment = self.deployment.model_copy(update={"config": {**self.deployment.config, **given}})

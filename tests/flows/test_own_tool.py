@@ -27,6 +27,7 @@ class Images:
     """What every image's tool does: it says yes, unless `fails` tells for a version and a command."""
 
     ran: list[tuple[str, str, str]] = field(default_factory=list)
+    says: str = "at r1\n"
     fails: Callable[[str, str], bool] = lambda version, command: False
 
     def run(self, deployment: Deployment, command: Sequence[str], timeout: float) -> CommandResult:
@@ -35,7 +36,7 @@ class Images:
         if words.startswith("tool"):
             self.ran.append((version, words, deployment.config["DATABASE_URL"]))
         code = int(self.fails(version, words))
-        return CommandResult(exit_code=code, output="column is missing\n" if code else "at r1\n")
+        return CommandResult(exit_code=code, output="column is missing\n" if code else self.says)
 
     def take(self) -> list[tuple[str, str, str]]:
         done, self.ran = self.ran, []
@@ -158,6 +159,20 @@ def test_a_tool_that_can_go_back_is_walked_there_and_back(
     [proof] = proofs_of(world.desk.journal.entries(kinds=("done",)))
     assert (proof.tier, proof.announced) == (2, "at r1")
     assert "What its own tool says that it will do" in markdown("dev", proof)
+
+
+def test_an_image_cannot_have_a_secret_by_printing_its_reference(
+    world: "World", images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.release.connect", lambda name, house=None: with_down)
+    spec = world.desk.service
+    assert spec.schema_
+    schema = spec.schema_.model_copy(update={"tool": TOOL.model_copy(update={"down": ("tool", "down")})})
+    with_down = replace(world.desk, service=spec.model_copy(update={"schema_": schema}))
+    images.says = "secret://file/another-service\n"
+    with pytest.raises(Rejected, match=r"the way back fails: .*reads as a reference to a secret"):
+        go("v1.0.0")
+    assert all(command != "tool down" for _, command, _ in images.ran)
 
 
 def test_a_drill_asks_both_images_on_the_schema_that_stays(world: "World", images: Images) -> None:
