@@ -95,6 +95,17 @@ class TestContract:
 
 
 @pytest.mark.real
+def test_sql_without_a_transaction_that_was_cut_off_is_known_to_have_begun_too(shop: Shop) -> None:
+    migrate(shop.database, ORDERS)
+    torn = step(2, "alter table orders add column a int;\nselect nonsense", transactional=False)
+    assert not shop.database.begun(torn)
+    with pytest.raises(Rejected, match="nonsense"):
+        migrate(shop.database, torn)
+    assert shop.database.begun(torn)
+    assert not shop.database.begun(step(2, "select 1", transactional=False))
+
+
+@pytest.mark.real
 def test_one_that_meets_a_lock_is_run_again_until_whoever_holds_it_is_gone(shop: Shop) -> None:
     migrate(shop.database, ORDERS)
     hand = Hand(named(shop))
