@@ -26,8 +26,8 @@ from domain.schema.backup import TableDigest
 from domain.schema.change import MODES, Lock
 from domain.schema.invariant import Breach
 from domain.schema.rehearsal import Cost, Seen
+from domain.schema.tool import last_words
 
-_TOLD = 2000  # characters of a tool's output that a message repeats: the last ones
 _STATEMENT = 60.0  # seconds that one statement of a version may take
 _LOCKS: LiteralString = """
 select n.nspname, c.relname, c.relkind, array_agg(distinct l.mode)
@@ -101,7 +101,7 @@ class PostgresClone:
         seconds, wal, after = time.monotonic() - began, self._place_in_the_log() - place, self._states()
         self._count(frozenset(after))
         if result.exit_code:
-            raise Rejected(f"exit code {result.exit_code}: {result.output[-_TOLD:].strip()}", "see what it says")
+            raise Rejected(f"exit code {result.exit_code}: {last_words(result.output)}", "see what it says")
         anew = sorted(name for name in before.keys() & after.keys() if before[name][0] != after[name][0])
         cost = Cost(seconds=round(seconds, 3), rewritten=tuple(map(_short, anew)), wal_bytes=wal)
         return cost, result.output

@@ -21,11 +21,10 @@ from adapters.postgres_migrate import Migrator
 from domain.errors import Invalid, Rejected
 from domain.ports import Tool
 from domain.release.artifact import CommandResult
-from domain.schema.tool import met_a_lock
+from domain.schema.tool import last_words, met_a_lock
 
 _LOOK = 0.05  # seconds between looks for sessions that wait
 _GRACE = 3.0  # times lock_timeout: who waits longer than this does not know of it
-_TOLD = 2000  # characters of a tool's output that a message repeats: the last ones
 _CANCEL: LiteralString = """
 select count(pg_cancel_backend(pid)) from pg_stat_activity
 where usename = current_user and datname = current_database() and pid <> pg_backend_pid() and application_name = %s
@@ -69,7 +68,7 @@ class ByTool(Migrator):
                 result = self._watched(tool)
             if result.exit_code == 0:
                 return
-            said = result.output[-_TOLD:].strip()
+            said = last_words(result.output)
             if not (met_a_lock(result.output) or self.cancelled > before):
                 raise Rejected(
                     f"{self.step.label}: the tool ended with {result.exit_code}; what it did until then stays\n{said}",

@@ -78,6 +78,11 @@ def met_a_lock(output: str) -> bool:
     return bool(_LOCKED.search(output))
 
 
+def last_words(output: str) -> str:
+    """Give the end of what a tool printed, as a message repeats it: 2,000 characters at most."""
+    return output[-2000:].strip()
+
+
 def _line(command: Sequence[str], about: str) -> str:
     """Write a command as one line that names what it is about: the same command on something else is another step."""
     return f"{shlex.join(command)}  # {about}"

@@ -1,5 +1,6 @@
 """A database as the shop and as Interlock see it, and migrations for it."""
 
+import io
 import secrets
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import psycopg
 from adapters.memory.secrets import MemorySecrets
 from adapters.postgres import Postgres
 from deployments.embedded import postgres
-from domain.ports import Database
+from domain.ports import Clone, Database
 from domain.schema.migration import Migration
 
 DSN = "secret://env/SHOP_DSN"
@@ -57,6 +58,16 @@ def migrate(database: Database, migration: Migration, **more: Any) -> Any:
     return database.migrate(
         migration, **({"release": "r1", "token": 3, "lock_timeout": 0.05, "lock_budget": 2.0} | more)
     )
+
+
+@contextmanager
+def copied(database: Database) -> Iterator[Clone]:
+    """Restore a dump of it beside it, to try things on."""
+    into = io.BytesIO()
+    backup = database.backup(into)
+    into.seek(0)
+    with database.clone(into, backup) as clone:
+        yield clone
 
 
 def wait_until(true: Any) -> None:

@@ -1,20 +1,17 @@
 """A backfill goes batch by batch: it comes to an end, goes on after a death, and keeps nobody waiting."""
 
-import io
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from adapters.postgres_batches import rows
 from domain.errors import Conflict, Rejected
-from domain.ports import Clone, Database
+from domain.ports import Database
 from domain.schema.migration import Migration, read
-from tests.adapters.shop import ORDERS, Shop, migrate, wait_until
+from tests.adapters.shop import ORDERS, Shop, copied, migrate, wait_until
 from tests.adapters.zombie import Zombie
 
 TAKE = "select id from orders where note = 'old' order by id limit :batch for update skip locked"
@@ -84,15 +81,6 @@ class TestContract:
             with clone.undone(), pytest.raises(Rejected, match=r"line 2: .*never becomes empty"):
                 clone.run(fill("note", TAKE.replace("old", "new")).sql, transactional=True, timeout=10.0, batch=10)
         assert execute(LEFT) == [(95,)]
-
-
-@contextmanager
-def copied(database: Database) -> Iterator[Clone]:
-    into = io.BytesIO()
-    backup = database.backup(into)
-    into.seek(0)
-    with database.clone(into, backup) as clone:
-        yield clone
 
 
 @pytest.mark.real

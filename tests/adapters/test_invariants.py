@@ -1,27 +1,16 @@
 """Invariants are asked of a database and of its copy in the same way, and change neither."""
 
-import io
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from domain.ports import Clone, Database
+from domain.ports import Database
 from domain.schema.invariant import Breach
-from tests.adapters.shop import ORDERS, Shop, migrate
+from tests.adapters.shop import ORDERS, Shop, copied, migrate
 
 Ask = Callable[[dict[str, str]], tuple[Breach, ...]]
 SHORT = "select id from orders where note = 'bad' order by id"
-
-
-@contextmanager
-def copied(database: Database) -> Iterator[Clone]:
-    into = io.BytesIO()
-    backup = database.backup(into)
-    into.seek(0)
-    with database.clone(into, backup) as clone:
-        yield clone
 
 
 @pytest.fixture(params=["the database", "its copy"])
